@@ -1,0 +1,112 @@
+"""Which prints may move open/close, high/low and volume: the consolidated sale-condition rules as data.
+
+A print with several conditions must satisfy all of them (AND), so each id is three yes/no bits and a print's rule is the
+bitwise AND. The table is `update_rules.consolidated` of Polygon/Massive `/v3/reference/conditions` for trades, as checked
+against copies of the answers of 2026-10-05 and 2026-10-09 (ids 1 2 7 10 12 14 16 32 37 38 41) and two independent code tables
+for the rest. Where sources differ (17, 29) the consolidated column is used.
+
+Outside 09:30-16:00 New York the restriction of Form T (12) and of 13 does not apply to minute bars: taken literally it freezes
+the chart before the open. Option prints carry OPRA ids (200 and up) whose table is not at hand: see `OPTION_TABLE`.
+
+Floor 0: numpy only. Ids mean something else for quotes; this table is for trades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+HIGH_LOW = 1
+OPEN_CLOSE = 2
+VOLUME = 4
+ALL = HIGH_LOW | OPEN_CLOSE | VOLUME
+UNKNOWN = 255  # a table entry that is no rule: the id is not known
+TABLE_SIZE = 512
+
+_NO_PRICE = VOLUME  # counts for volume only
+_NO_OPEN_CLOSE = HIGH_LOW | VOLUME
+
+# id -> (name, rule)
+TRADE_CONDITIONS: dict[int, tuple[str, int]] = {
+    0: ("Regular sale", ALL),
+    1: ("Acquisition", ALL),
+    2: ("Average price", _NO_PRICE),
+    3: ("Automatic execution", ALL),
+    4: ("Bunched", ALL),
+    5: ("Bunched sold", _NO_OPEN_CLOSE),
+    6: ("CAP election", ALL),
+    7: ("Cash sale", _NO_PRICE),
+    8: ("Closing prints", ALL),
+    9: ("Cross", ALL),
+    10: ("Derivatively priced", _NO_OPEN_CLOSE),
+    11: ("Distribution", ALL),
+    12: ("Form T, extended hours", _NO_PRICE),
+    13: ("Extended hours, sold out of sequence", _NO_PRICE),
+    14: ("Intermarket sweep", ALL),
+    15: ("Market center official close", 0),
+    16: ("Market center official open", 0),
+    17: ("Market center opening trade", ALL),
+    18: ("Market center reopening trade", ALL),
+    19: ("Market center closing trade", ALL),
+    20: ("Next day", _NO_PRICE),
+    21: ("Price variation", _NO_PRICE),
+    22: ("Prior reference price", _NO_OPEN_CLOSE),
+    23: ("Rule 155", ALL),
+    24: ("Rule 127", ALL),
+    25: ("Opening prints", ALL),
+    27: ("Stopped stock", ALL),
+    28: ("Re-opening prints", ALL),
+    29: ("Seller", _NO_PRICE),
+    30: ("Sold last", ALL),
+    31: ("Sold last and stopped stock", ALL),
+    32: ("Sold out of sequence", _NO_OPEN_CLOSE),
+    33: ("Sold out of sequence and stopped stock", _NO_OPEN_CLOSE),
+    34: ("Split trade", ALL),
+    35: ("Stock option", ALL),
+    36: ("Yellow flag", ALL),
+    37: ("Odd lot", _NO_PRICE),
+    38: ("Corrected consolidated close", HIGH_LOW | OPEN_CLOSE),
+    41: ("Trade-through exempt", ALL),
+    52: ("Contingent", _NO_PRICE),
+    53: ("Qualified contingent", _NO_PRICE),
+    55: ("Opening/reopening detail", ALL),
+    **{i: ("Short-sale or financial-status flag, no rule", ALL) for i in (57, 58, 59, 60, *range(62, 72))},
+}
+
+_FREE_OUTSIDE_HOURS = (12, 13)
+
+
+def _table(rules: dict[int, int]) -> np.ndarray:
+    table = np.full(TABLE_SIZE, UNKNOWN, np.uint8)
+    for condition, rule in rules.items():
+        table[condition] = rule
+    table.setflags(write=False)
+    return table
+
+
+# id -> rule bits, uint8 shape (512,), UNKNOWN where the id is not known. Ids 200 and up are OPRA's: the table of which of them
+# may not set a price is not public, so they restrict nothing (an assumption, listed in the README).
+REGULAR_TABLE = _table({i: rule for i, (_, rule) in TRADE_CONDITIONS.items()} | dict.fromkeys(range(200, 256), ALL))
+EXTENDED_TABLE = _table(
+    {i: ALL if i in _FREE_OUTSIDE_HOURS else rule for i, (_, rule) in TRADE_CONDITIONS.items()} | dict.fromkeys(range(200, 256), ALL)
+)
+
+
+def rule_mask(conditions: Iterable[int], *, in_regular_session: bool) -> int:
+    """Return which fields a print with these condition ids may update: HIGH_LOW | OPEN_CLOSE | VOLUME bits.
+
+    Raises
+    ------
+    KeyError
+        If an id is not in the table (the print is quarantined as 'unknown sale condition', never guessed).
+
+    Example: rule_mask([14, 37], in_regular_session=True) == VOLUME   # a sweep that is an odd lot
+    """
+    table = REGULAR_TABLE if in_regular_session else EXTENDED_TABLE
+    mask = ALL
+    for condition in conditions:
+        if not 0 <= condition < TABLE_SIZE or table[condition] == UNKNOWN:
+            raise KeyError(condition)
+        mask &= int(table[condition])
+    return mask

@@ -1,0 +1,208 @@
+"""The sequenced bars of one symbol and timeframe: one writer, many readers that pull by cursor.
+
+Every change of a closed bar (new bar or revision) gets the next sequence number and stands in a change log; a reader says
+which number it saw last and is told what came since. A reader that was overrun, or that lived through a reset, is told so
+(`is_gap`) and given a fresh snapshot. The forming bar is not logged: a reader always gets its newest state only.
+
+Floor 2. Written by the hub's thread alone; read from any thread; rows handed out are copies.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.hub.ring import Ring
+from workbench.types import BAR_DTYPE, Timeframe
+
+LOG_CAPACITY = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a cursor learns. BAR_DTYPE rows are copies.
+
+    `rows`: closed bars that are new or changed since the last read, in order of change (after a gap: the newest closed bars, by
+    time). `forming`: the bar still open, shape (1,), or None. `is_gap`: forget what you hold, `rows` is a fresh snapshot.
+    """
+
+    rows: np.ndarray
+    forming: np.ndarray | None
+    is_gap: bool
+    epoch: int
+    seq: int
+
+
+class Series:
+    """Closed bars of one symbol and timeframe, by time, plus the bar that is forming."""
+
+    def __init__(self, symbol: str, timeframe: Timeframe, capacity: int = 5000) -> None:
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self.capacity = capacity
+        self.epoch = 0
+        self.seq = 0
+        self._bars = Ring(capacity, BAR_DTYPE)
+        self._log = Ring(min(LOG_CAPACITY, 2 * capacity), BAR_DTYPE)
+        self._forming: np.ndarray | None = None
+        self._forming_version = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._bars)
+
+    # -- written by the hub ------------------------------------------------------------------------------------------------
+
+    def append(self, row: np.ndarray) -> None:
+        """Add a closed bar newer than all others; `row` is stamped with its sequence number in place."""
+        with self._lock:
+            self.seq += 1
+            row["seq"] = self.seq
+            self._bars.append(row)
+            self._log.append(row)
+
+    def upsert(self, rows: np.ndarray) -> int:
+        """Merge closed bars by ts_open (sorted, unique): same stamp replaces with the next revision, other stamps are put in place.
+
+        Returns how many bars are new or changed. Rows equal to what is held change nothing.
+        """
+        if not len(rows):
+            return 0
+        with self._lock:
+            held = self._bars.view()
+            if not len(held) or rows["ts_open"][0] > held["ts_open"][-1]:
+                changed = rows.copy()
+                self._stamp(changed)
+                self._bars.extend(changed)
+                self._publish(changed)
+                return len(changed)
+            return self._merge(held, rows)
+
+    def set_forming(self, row: np.ndarray | None) -> None:
+        """Publish the bar still open (shape (1,), taken over by the series), or None when there is none."""
+        with self._lock:
+            self._forming = row
+            self._forming_version += 1
+
+    def reset(self) -> None:
+        """Forget everything; every cursor will be told."""
+        with self._lock:
+            self.epoch += 1
+            self._bars.clear()
+            self._log.clear()
+            self._forming = None
+            self._forming_version += 1
+
+    def _merge(self, held: np.ndarray, rows: np.ndarray) -> int:
+        at = np.searchsorted(held["ts_open"], rows["ts_open"])
+        inside = at < len(held)
+        match = np.zeros(len(rows), bool)
+        match[inside] = held["ts_open"][at[inside]] == rows["ts_open"][inside]
+        fresh = rows.copy()
+        if match.any():
+            old = held[at[match]]
+            fresh["revision"][match] = np.maximum(old["revision"] + 1, fresh["revision"][match])
+        changed = np.ones(len(rows), bool)
+        changed[match] = ~same_values(fresh[match], held[at[match]])
+        if not changed.any():
+            return 0
+        fresh = fresh[changed]
+        self._stamp(fresh)
+        keep = np.ones(len(held), bool)
+        keep[at[match & changed]] = False
+        merged = np.concatenate([held[keep], fresh])
+        merged = merged[np.argsort(merged["ts_open"], kind="stable")]
+        self._bars.clear()
+        self._bars.extend(merged)
+        self._publish(fresh)
+        return len(fresh)
+
+    def _stamp(self, rows: np.ndarray) -> None:
+        rows["seq"] = np.arange(self.seq + 1, self.seq + 1 + len(rows))
+        self.seq += len(rows)
+
+    def _publish(self, rows: np.ndarray) -> None:
+        self._log.extend(rows)
+
+    # -- read by anyone ----------------------------------------------------------------------------------------------------
+
+    def rows(self, n: int | None = None) -> np.ndarray:
+        """Return the newest `n` (default all held) closed bars, oldest first, BAR_DTYPE shape (<= n,)."""
+        with self._lock:
+            return self._tail(n).copy()
+
+    @property
+    def forming(self) -> np.ndarray | None:
+        """The bar still open, shape (1,), or None."""
+        row = self._forming
+        return None if row is None else row.copy()
+
+    def snapshot(self, n: int | None = None) -> Update:
+        """Return the newest `n` closed bars, the forming bar and where a cursor has to go on from, all of one moment."""
+        with self._lock:
+            return self._snapshot(n)
+
+    def since(self, epoch: int, seq: int, n: int | None = None) -> Update:
+        """Return what changed after sequence number `seq` of `epoch`; a snapshot of `n` bars when that is no longer known."""
+        with self._lock:
+            behind = self.seq - seq
+            if epoch != self.epoch or behind < 0 or behind > len(self._log):
+                return self._snapshot(n)
+            rows = self._log.view()[len(self._log) - behind :].copy()
+            return Update(rows, self._forming_copy(), False, self.epoch, self.seq)
+
+    def cursor(self, n: int | None = None) -> Cursor:
+        """Return a new cursor; its first read is a snapshot of the newest `n` bars."""
+        return Cursor(self, n)
+
+    def _tail(self, n: int | None) -> np.ndarray:
+        view = self._bars.view()
+        return view if n is None else view[max(0, len(view) - n) :]
+
+    def _snapshot(self, n: int | None) -> Update:
+        return Update(self._tail(n).copy(), self._forming_copy(), True, self.epoch, self.seq)
+
+    def _forming_copy(self) -> np.ndarray | None:
+        return None if self._forming is None else self._forming.copy()
+
+
+class Cursor:
+    """One reader's place in a series. Not shared between readers; costs nothing when not read."""
+
+    def __init__(self, series: Series, n: int | None = None) -> None:
+        self.series = series
+        self._n = n
+        self._epoch = -1
+        self._seq = 0
+        self._forming_version = -1
+
+    def read(self) -> Update:
+        """Return what is new since the last read (the first read, and any after an overrun or reset, is a snapshot)."""
+        self._forming_version = self.series._forming_version
+        update = self.series.since(self._epoch, self._seq, self._n)
+        self._epoch, self._seq = update.epoch, update.seq
+        return update
+
+    @property
+    def has_news(self) -> bool:
+        """True when a read would tell something new; cheap enough to ask at every frame."""
+        series = self.series
+        return (series.epoch, series.seq, series._forming_version) != (self._epoch, self._seq, self._forming_version)
+
+    @property
+    def lag(self) -> int:
+        """Changes of closed bars that were not read yet."""
+        return self.series.seq - self._seq if self._epoch == self.series.epoch else self.series.seq
+
+
+_VALUES = ("ts_close", "open", "high", "low", "close", "volume", "vwap", "vw_std", "n_trades", "is_partial", "is_complete", "source")
+
+
+def same_values(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return, row by row, whether two BAR_DTYPE arrays say the same (sequence and revision aside; NaN equals NaN)."""
+    same = np.ones(len(a), bool)
+    for name in _VALUES:
+        same &= (a[name] == b[name]) | ((a[name] != a[name]) & (b[name] != b[name]))
+    return same
