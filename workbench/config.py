@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _need_what_the_source_needs(self) -> Settings:
         if self.source == "replay" and self.replay_path is None:
-            raise ConfigError("replay_path: received nothing; the replay source needs a .parquet, .csv or .csv.gz file, or a folder of them")
+            raise ConfigError("replay_path: received nothing; allowed: a .parquet, .csv or .csv.gz file, or a folder of them")
         if self.source in ("polygon", "massive"):
             self.key_for(self.source)
         return self
@@ -135,7 +135,7 @@ class Settings(BaseSettings):
             if key is not None and key.get_secret_value().strip():
                 return key.get_secret_value().strip()
         variable = f"{source.upper()}_API_KEY"
-        raise ConfigError(f"{source}_api_key: received nothing; allowed: your key in {variable} (or choose source 'simulated', which needs none)")
+        raise ConfigError(f"{source}_api_key: received nothing; allowed: your key in {variable} (the simulated source needs none)")
 
 
 def setting_names() -> tuple[str, ...]:

@@ -1,0 +1,177 @@
+"""What every test stands on: an empty world of settings, no network but loopback, a canary key that may appear nowhere.
+
+Order of a run: plain tests, then browser tests, then benches, so that nothing else runs while ratios are measured.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CANARY = "canary-7Qx/zk+W8s=Lm2-key"
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+# -- an empty world, before any test module is imported ---------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take away every setting of the person who runs the tests; put a key there that must never be seen again."""
+    for name in list(os.environ):
+        if name.upper().startswith("WORKBENCH_") or name.endswith(("_API_KEY", "_API_KEY_ID", "_API_SECRET_KEY", "_SECRET_KEY")):
+            del os.environ[name]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    world = Path(config.rootpath) / ".work" / f"test-{os.getpid()}"
+    os.environ["WORKBENCH_DATA_DIR"] = str(world / "data")
+    os.environ["XDG_CONFIG_HOME"] = str(world / "config")
+    os.environ["POLYGON_API_KEY"] = CANARY
+    config.stash[_WORLD] = world
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what the tests wrote."""
+    shutil.rmtree(config.stash[_WORLD], ignore_errors=True)
+
+
+_WORLD = pytest.StashKey[Path]()
+
+
+# -- order ------------------------------------------------------------------------------------------------------------------
+
+
+def _rank(item: pytest.Item) -> int:
+    if item.get_closest_marker("bench"):
+        return 3
+    if item.get_closest_marker("browser"):
+        return 2
+    return 1 if item.get_closest_marker("slow") else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run quick tests first, then slow ones, the browser, and the benches alone at the end."""
+    items.sort(key=_rank)
+
+
+# -- the canary -------------------------------------------------------------------------------------------------------------
+
+
+def canary_forms() -> tuple[str, ...]:
+    """Return the canary key as it could leak: plain, its beginning, in a URL, in base64."""
+    encoded = base64.b64encode(CANARY.encode()).decode().rstrip("=")
+    return CANARY, CANARY[:12], quote(CANARY, safe=""), encoded
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Fail a test whose output, log or traceback shows the canary key."""
+    report = yield
+    said = "\n".join(text for _, text in report.sections) + str(report.longrepr or "")
+    if any(form in said for form in canary_forms()):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} ({call.when}): the canary API key shows in what this test printed, logged or raised"
+        report.sections = []
+    return report
+
+
+@pytest.fixture
+def canary() -> tuple[str, ...]:
+    """The forms of the key in the environment that must not be found in anything a test writes."""
+    return canary_forms()
+
+
+# -- no network -------------------------------------------------------------------------------------------------------------
+
+
+def _is_local(address: object) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a Unix socket
+    host = str(address[0])
+    try:
+        return ipaddress.ip_address(host).is_loopback or host in {"0.0.0.0", "::"}
+    except ValueError:
+        return host in {"localhost", ""}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """Refuse connections that leave this machine, with the error that a machine without network gives."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def refuse(address: object) -> None:
+        if not _is_local(address):
+            raise OSError(101, f"Network is unreachable (tests reach loopback only): {address}")
+
+    def guarded(self: socket.socket, address: object) -> None:
+        refuse(address)
+        return connect(self, address)
+
+    def guarded_ex(self: socket.socket, address: object) -> int:
+        return connect_ex(self, address) if _is_local(address) else 101
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(socket.socket, "connect", guarded)
+    patch.setattr(socket.socket, "connect_ex", guarded_ex)
+    yield
+    patch.undo()
+
+
+# -- folders and programs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Recorded real days, kept beside the repository; tests that read them are skipped where they are absent."""
+    folder = ROOT / ".." / "shared" / "realdata"
+    if not folder.is_dir():
+        pytest.skip("recorded real data (../shared/realdata) is not here")
+    return folder.resolve()
+
+
+def find_chromium() -> str | None:
+    """Return the path of an installed Chromium or Chrome, or None. $CHROMIUM wins."""
+    named = os.environ.get("CHROMIUM")
+    return named or next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser's path. Missing is a failure, not a skip: the test command installs it."""
+    path = find_chromium()
+    if path is None:
+        pytest.fail("no Chromium found; install it (Debian: apt-get install chromium) or name it in CHROMIUM", pytrace=False)
+    return path
+
+
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium_flags() -> list[str]:
+    """How the browser is started: headless and silent on the network."""
+    return list(CHROMIUM_FLAGS)
