@@ -1,0 +1,695 @@
+"""Compiled loops behind `bars.py` and `rollup.py`: trades into minutes, minutes into longer bars.
+
+Plain arrays in, plain arrays out; the classes that own the arrays live in the two modules named above. Everything is at module
+level and cached on disk (numba's key ignores compile flags, so no function here has two variants).
+
+Sums of a minute are kept as unevaluated pairs of floats (sum, error of the sum): Σv, Σv·p and Σv·p² are then right to about
+1e-31 whatever the order of the prints, so a late print, another chunking or the vector lanes of the batch path give the same
+vwap and vw_std to the last bit, and no reference price has to be chosen.
+
+Floor 2: numpy and numba. Import it lazily: numba costs 0.4 s.
+
+Source of the pair arithmetic: Knuth (TwoSum), Dekker / Ogita-Rump-Oishi (TwoProduct by fused multiply-add, Sum2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray, float64, int64, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from workbench.types import MAX_CONDITIONS
+
+NS_PER_MIN = 60_000_000_000
+MICRO_NS = 50_000_000
+FLAT = 1e-26  # var / mean² below this is rounding: the prices were all the same
+
+# Reasons why a print was not taken; `bars.Reject` names them.
+OK, BAD_PRICE, BAD_SIZE, NO_SESSION, UNKNOWN_CONDITION, TOO_LATE, BAD_SYMBOL = 0, 1, 2, 3, 4, 5, 6
+
+# What a print may NOT do: the complement of the rule bits of `conditions.py`, so that several conditions combine by OR.
+NO_HL, NO_OC, NO_VOLUME, UNKNOWN = 1, 2, 4, 128
+HAS_HL, HAS_OC = 1, 2
+
+# Life of a minute's cell.
+OPEN, CLOSED, DIRTY, PUBLISHED = 1, 2, 4, 8
+
+TRADES = 1  # BarSource.TRADES
+
+# One minute of one symbol, 128 bytes = two cache lines. first/last hold the open/close prints; until one came, the high/low prints.
+CELL_DTYPE = np.dtype(
+    [
+        ("minute", "i8"),
+        ("first_ts", "i8"),
+        ("first_seq", "i8"),
+        ("first_px", "f8"),
+        ("last_ts", "i8"),
+        ("last_seq", "i8"),
+        ("last_px", "f8"),
+        ("high", "f8"),
+        ("low", "f8"),
+        ("v", "f8"),
+        ("v_err", "f8"),
+        ("vp", "f8"),
+        ("vp_err", "f8"),
+        ("vpp", "f8"),
+        ("vpp_err", "f8"),
+        ("n", "u4"),
+        ("revision", "u2"),
+        ("state", "u1"),
+        ("has", "u1"),
+    ]
+)
+
+# One symbol, 64 bytes: its newest minute, and its newest 50 ms bar.
+HEAD_DTYPE = np.dtype(
+    [
+        ("newest", "i8"),
+        ("bucket", "i8"),
+        ("open", "f8"),
+        ("high", "f8"),
+        ("low", "f8"),
+        ("close", "f8"),
+        ("volume", "f8"),
+        ("n", "i8"),
+    ]
+)
+
+# Places in the builder's int64 `book`; after BOOK_HEAD come the list of open cells and the list of changed closed cells.
+SESSION, N_OPEN, N_DIRTY, N_REJECTED, N_SPILLED, OLDEST, BOOK_HEAD = 0, 1, 2, 3, 4, 5, 16
+NEVER = np.iinfo(np.int64).max
+
+
+@intrinsic
+def fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
+    """Return a·b + c rounded once."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.fma(*args)
+
+    return float64(float64, float64, float64), generate
+
+
+@intrinsic
+def pointer(_context: Any, _address: Any) -> Any:
+    """Return an address as an untyped pointer; the caller keeps the array behind it alive."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(int64), generate
+
+
+kernel = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@kernel
+def plus(total: float, error: float, x: float, x_error: float) -> tuple[float, float]:
+    """Return the pair (total, error) + (x, x_error)."""
+    t = total + x
+    b = t - total
+    return t, error + (((total - (t - b)) + (x - b)) + x_error)
+
+
+@kernel
+def moments(v: float, v_err: float, vp: float, vp_err: float, vpp: float, vpp_err: float) -> tuple[float, float]:
+    """Return (vwap, vw_std) from the pairs Σv, Σv·p, Σv·p²; NaN without volume."""
+    if not v > 0.0:
+        return np.nan, np.nan
+    mean = vp / v
+    rest = (fma(-mean, v, vp) + (vp_err - mean * v_err)) / v
+    square = mean * vp
+    square_err = fma(mean, vp, -square) + (mean * vp_err + rest * vp)
+    variance = ((vpp - square) + (vpp_err - square_err)) / v
+    if variance <= FLAT * mean * mean:
+        return mean + rest, 0.0
+    return mean + rest, np.sqrt(variance)
+
+
+# -- streaming: one trade at a time into cells -----------------------------------------------------------------------------------
+
+
+@kernel
+def fill_row(row: Any, cell: Any, symbol_id: int, is_partial: int) -> None:
+    """Write a priced cell as a BAR_DTYPE row; `seq` carries the symbol's id until the caller takes it."""
+    first, last = cell.first_px, cell.last_px
+    high, low = max(first, last), min(first, last)
+    if cell.has & HAS_HL:
+        high, low = max(high, cell.high), min(low, cell.low)
+    row.ts_open = cell.minute
+    row.ts_close = cell.minute + NS_PER_MIN
+    row.open = first
+    row.high = high
+    row.low = low
+    row.close = last
+    row.volume = cell.v + cell.v_err
+    vwap, std = moments(cell.v, cell.v_err, cell.vp, cell.vp_err, cell.vpp, cell.vpp_err)
+    row.vwap = vwap
+    row.vw_std = std
+    row.n_trades = cell.n
+    row.seq = symbol_id
+    row.revision = cell.revision
+    row.source = TRADES
+    row.is_partial = is_partial
+    row.is_complete = 1
+    row.spare = 0
+
+
+@kernel
+def clear_cell(cell: Any, minute: int) -> None:
+    """Begin a minute."""
+    cell.minute = minute
+    cell.v = cell.v_err = cell.vp = cell.vp_err = cell.vpp = cell.vpp_err = 0.0
+    cell.n = 0
+    cell.revision = 0
+    cell.state = OPEN
+    cell.has = 0
+
+
+@kernel
+def retire(cell: Any, symbol_id: int, book: Any, held: Any, spill: Any) -> None:
+    """Hand out a cell whose slot is wanted by a newer minute, when it still has something to tell."""
+    told = cell.state & CLOSED and not cell.state & DIRTY
+    if told:
+        return
+    if cell.has:
+        cell.revision += 1 if cell.state & PUBLISHED else 0
+        fill_row(spill[book[N_SPILLED]], cell, symbol_id, 0)
+        book[N_SPILLED] += 1
+    elif cell.state & OPEN:
+        held[0] += cell.v + cell.v_err
+
+
+@kernel
+def find_session(sessions: Any, ts: int) -> int:
+    """Return the row of the session with pre_open <= ts < post_close, or -1."""
+    low, high = 0, len(sessions)
+    while low < high:
+        mid = (low + high) >> 1
+        if sessions[mid].pre_open <= ts:
+            low = mid + 1
+        else:
+            high = mid
+    return low - 1 if low > 0 and ts < sessions[low - 1].post_close else -1
+
+
+@kernel
+def put_price(cell: Any, ts: int, sequence: int, price: float, rule: int) -> None:
+    """Let a print set high/low and open/close as far as its rule allows."""
+    has = cell.has
+    if not rule & NO_HL:
+        if not has & HAS_HL:
+            cell.high = price
+            cell.low = price
+        else:
+            cell.high = max(cell.high, price)
+            cell.low = min(cell.low, price)
+    kind = HAS_OC if not rule & NO_OC else HAS_HL
+    if kind == HAS_HL and has & HAS_OC:  # open/close prints are there: others have no say
+        cell.has = has | HAS_HL
+        return
+    if not has & kind:
+        cell.first_ts = cell.last_ts = ts
+        cell.first_seq = cell.last_seq = sequence
+        cell.first_px = cell.last_px = price
+    else:
+        if ts < cell.first_ts or (ts == cell.first_ts and sequence < cell.first_seq):
+            cell.first_ts, cell.first_seq, cell.first_px = ts, sequence, price
+        if ts > cell.last_ts or (ts == cell.last_ts and sequence >= cell.last_seq):
+            cell.last_ts, cell.last_seq, cell.last_px = ts, sequence, price
+    cell.has = has | kind | (0 if rule & NO_HL else HAS_HL)
+
+
+@kernel
+def put_volume(cell: Any, price: float, size: float) -> None:
+    """Add a print's size to the minute's sums."""
+    x = size * price
+    x_err = fma(size, price, -x)
+    y = x * price
+    y_err = fma(x, price, -y) + x_err * price
+    cell.v, cell.v_err = plus(cell.v, cell.v_err, size, 0.0)
+    cell.vp, cell.vp_err = plus(cell.vp, cell.vp_err, x, x_err)
+    cell.vpp, cell.vpp_err = plus(cell.vpp, cell.vpp_err, y, y_err)
+    cell.n += 1
+
+
+@kernel
+def put_micro(head: Any, ts: int, price: float, size: float, rule: int) -> None:
+    """Move the newest 50 ms bar: in order of arrival; prints of an earlier 50 ms are not shown."""
+    bucket = ts // MICRO_NS * MICRO_NS
+    if bucket < head.bucket:
+        return
+    if bucket > head.bucket:
+        head.bucket = bucket
+        head.n = 0
+        head.volume = 0.0
+    if not rule & NO_OC:
+        if head.n == 0:
+            head.open = head.high = head.low = price
+        head.close = price
+        head.high = max(head.high, price)
+        head.low = min(head.low, price)
+        head.n += 1
+    elif head.n > 0 and not rule & NO_HL:
+        head.high = max(head.high, price)
+        head.low = min(head.low, price)
+    if not rule & NO_VOLUME:
+        head.volume += size
+
+
+@kernel
+def take(
+    symbol_id: int, ts: int, price: float, size: float, sequence: int, regular: int, extended: int,
+    late_ns: int, ring: int, heads: Any, cells: Any, book: Any, held: Any, sessions: Any, spill: Any,
+) -> int:  # fmt: skip
+    """Put one print into its minute; return OK or why not. `ring` (a power of two) cells a symbol; spill has room for one more."""
+    if not (price > 0.0 and price < np.inf):
+        return BAD_PRICE
+    if not (size >= 0.0 and size < np.inf):
+        return BAD_SIZE
+    s = book[SESSION]
+    if ts < sessions[s].pre_open or ts >= sessions[s].post_close:
+        s = find_session(sessions, ts)
+        if s < 0:
+            return NO_SESSION
+        book[SESSION] = s
+    rule = regular if ts >= sessions[s].open and ts < sessions[s].close else extended
+    if rule & UNKNOWN:
+        return UNKNOWN_CONDITION
+    number = ts // NS_PER_MIN
+    minute = number * NS_PER_MIN
+    head = heads[symbol_id]
+    if minute <= head.newest - late_ns:
+        return TOO_LATE
+    at = symbol_id * ring + (number & (ring - 1))
+    cell = cells[at]
+    if cell.minute != minute:
+        if cell.minute > minute:
+            return TOO_LATE
+        begin(cell, at, symbol_id, minute, book, held, spill, len(cells))
+        head.newest = max(head.newest, minute)
+    if cell.state & CLOSED:
+        reopen(cell, at, book, held, len(cells), rule)
+    if not (rule & NO_HL and rule & NO_OC):
+        put_price(cell, ts, sequence, price, rule)
+    if not rule & NO_VOLUME:
+        if cell.state & CLOSED and not cell.has:
+            held[0] += size
+        put_volume(cell, price, size)
+    put_micro(head, ts, price, size, rule)
+    return OK
+
+
+@kernel
+def drop_dirty(at: int, book: Any, n_cells: int) -> None:
+    """Take a cell off the list of changed closed cells."""
+    base = BOOK_HEAD + n_cells
+    for d in range(book[N_DIRTY]):
+        if book[base + d] == at:
+            book[N_DIRTY] -= 1
+            book[base + d] = book[base + book[N_DIRTY]]
+            return
+
+
+@kernel
+def begin(cell: Any, at: int, symbol_id: int, minute: int, book: Any, held: Any, spill: Any, n_cells: int) -> None:
+    """Give a slot to a new minute."""
+    if cell.state:
+        retire(cell, symbol_id, book, held, spill)
+        if cell.state & DIRTY:
+            drop_dirty(at, book, n_cells)
+    if not cell.state & OPEN:  # an open cell stands in the list already, and keeps its place there
+        book[BOOK_HEAD + book[N_OPEN]] = at
+        book[N_OPEN] += 1
+    clear_cell(cell, minute)
+    book[OLDEST] = min(book[OLDEST], minute)
+
+
+@kernel
+def reopen(cell: Any, at: int, book: Any, held: Any, n_cells: int, rule: int) -> None:
+    """Note that a closed minute is about to change, unless nothing of it can be seen."""
+    if not cell.has:
+        if rule & NO_HL and rule & NO_OC:
+            return  # still no bar
+        held[0] -= cell.v + cell.v_err  # its volume will be told by a bar after all
+    if not cell.state & DIRTY:
+        cell.state |= DIRTY
+        book[BOOK_HEAD + n_cells + book[N_DIRTY]] = at
+        book[N_DIRTY] += 1
+
+
+@kernel
+def add_trades(
+    rows: Any, start: int, late_ns: int, ring: int,
+    heads: Any, cells: Any, book: Any, held: Any, sessions: Any, tables: Any, spill: Any, rejected: Any,
+) -> int:  # fmt: skip
+    """Take TRADE_DTYPE rows from `start`; return how many there are, or one more when something is to be collected.
+
+    A negative answer -1 - i says that print i was not taken yet: heads or spill have to grow first.
+    """
+    n_symbols = len(heads)
+    for i in range(start, len(rows)):
+        row = rows[i]
+        symbol_id = np.int64(row.symbol_id)
+        if symbol_id >= n_symbols or book[N_SPILLED] >= len(spill):
+            return -1 - i
+        code = BAD_SYMBOL
+        if symbol_id >= 0:
+            regular = extended = 0
+            for k in range(min(max(row.n_conditions, 0), MAX_CONDITIONS)):
+                condition = np.uint16(row.conditions[k])
+                regular |= tables[0, condition]
+                extended |= tables[1, condition]
+            code = take(
+                symbol_id, row.ts_event, row.price, row.size, row.sequence, regular, extended,
+                late_ns, ring, heads, cells, book, held, sessions, spill,
+            )  # fmt: skip
+        if code != OK:
+            rejected[book[N_REJECTED]] = i << 8 | code
+            book[N_REJECTED] += 1
+    return len(rows) + (book[N_REJECTED] + book[N_SPILLED] + book[N_DIRTY] > 0)
+
+
+@kernel
+def emit_dirty(cells: Any, ring: int, book: Any, out: Any) -> int:
+    """Write every closed cell that changed as a bar with the next revision; return how many."""
+    n = 0
+    base = BOOK_HEAD + len(cells)
+    for d in range(book[N_DIRTY]):
+        at = book[base + d]
+        cell = cells[at]
+        if cell.state & DIRTY:
+            cell.revision += 1 if cell.state & PUBLISHED else 0
+            cell.state = CLOSED | PUBLISHED
+            fill_row(out[n], cell, at // ring, 0)
+            n += 1
+    book[N_DIRTY] = 0
+    return n
+
+
+@kernel
+def close_due(cells: Any, ring: int, book: Any, held: Any, due_ns: int, out: Any) -> int:
+    """Close every open cell that ended at or before `due_ns`; write those with a price to `out`; return how many."""
+    n = kept = 0
+    oldest = NEVER
+    for o in range(book[N_OPEN]):
+        at = book[BOOK_HEAD + o]
+        cell = cells[at]
+        if cell.minute + NS_PER_MIN > due_ns:
+            book[BOOK_HEAD + kept] = at
+            kept += 1
+            oldest = min(oldest, cell.minute)
+        elif cell.has:
+            cell.state = CLOSED | PUBLISHED
+            fill_row(out[n], cell, at // ring, 0)
+            n += 1
+        else:
+            cell.state = CLOSED
+            held[0] += cell.v + cell.v_err
+    book[N_OPEN] = kept
+    book[OLDEST] = oldest
+    return n
+
+
+@kernel
+def open_rows(cells: Any, ring: int, symbol_id: int, out: Any) -> int:
+    """Write the open, priced minutes of a symbol as partial bars, oldest first; return how many."""
+    n = 0
+    for at in range(symbol_id * ring, (symbol_id + 1) * ring):
+        cell = cells[at]
+        if cell.state & OPEN and cell.has:
+            k = n
+            while k > 0 and out[k - 1].ts_open > cell.minute:
+                out[k] = out[k - 1]
+                k -= 1
+            fill_row(out[k], cell, symbol_id, 1)
+            n += 1
+    return n
+
+
+@kernel
+def forget(heads: Any, cells: Any, ring: int, book: Any, symbol_id: int) -> None:
+    """Empty a symbol's cells."""
+    for at in range(symbol_id * ring, (symbol_id + 1) * ring):
+        clear_cell(cells[at], 0)
+        cells[at].state = 0
+    kept = 0
+    for o in range(book[N_OPEN]):
+        at = book[BOOK_HEAD + o]
+        if at // ring != symbol_id:
+            book[BOOK_HEAD + kept] = at
+            kept += 1
+    book[N_OPEN] = kept
+    heads[symbol_id].newest = 0
+    heads[symbol_id].bucket = 0
+    heads[symbol_id].n = 0
+    for d in range(book[N_DIRTY] - 1, -1, -1):
+        at = book[BOOK_HEAD + len(cells) + d]
+        if at // ring == symbol_id:
+            drop_dirty(at, book, len(cells))
+
+
+# -- batch: one symbol, sorted columns ------------------------------------------------------------------------------------------
+
+LANES = 16
+CHUNK = 1024
+N_ROWS, N_BAD, UNSORTED, TALLY = 0, 1, 2, 4
+ACC = 8  # high, -low, v, v_err, vp, vp_err, vpp, vpp_err: LANES of each
+
+
+@kernel
+def is_ordered(ts: Any, sequence: Any, i: int, j: int) -> bool:
+    """Return whether prints i..j are in order of (ts, sequence)."""
+    bad = 0
+    if len(sequence) == 0:
+        for k in range(i, j):
+            bad |= ts[k] > ts[k + 1]
+    else:
+        for k in range(i, j):
+            bad |= (ts[k] > ts[k + 1]) | ((ts[k] == ts[k + 1]) & (sequence[k] > sequence[k + 1]))
+    return bad == 0
+
+
+@kernel
+def run_end(ts: Any, i: int, limit: int, guess: int) -> int:
+    """Return the first index after `i` whose stamp reaches `limit`, looking near `i + guess` first."""
+    n = len(ts)
+    low, step = i, max(guess, 1)
+    high = min(i + step, n)
+    while high < n and ts[high] < limit:
+        low = high
+        step *= 2
+        high = min(high + step, n)
+    while low + 1 < high:
+        mid = (low + high) >> 1
+        if ts[mid] < limit:
+            low = mid
+        else:
+            high = mid
+    return high
+
+
+@kernel
+def load_rules(conditions: Any, mask: Any, table: Any, i: int, j: int, rules: Any) -> int:
+    """Write what prints i..j-1 may not do to `rules`; return the OR of all."""
+    seen = 0
+    width = conditions.shape[1]
+    if len(mask):
+        for k in range(i, j):
+            rules[k - i] = ~mask[k] & 7
+    elif width == 0:
+        for k in range(i, j):
+            rules[k - i] = 0
+    else:
+        for k in range(i, j):
+            rule = table[np.uint16(conditions[k, 0])]
+            for c in range(1, width):
+                rule |= table[np.uint16(conditions[k, c])]
+            rules[k - i] = rule
+            seen |= rule
+    return seen
+
+
+@kernel
+def reject_bad(price: Any, size: Any, i: int, j: int, rules: Any, rejected: Any, tally: Any) -> int:
+    """Note the prints of i..j-1 that can't be taken and make their rule forbid everything; return how many."""
+    bad = 0
+    for k in range(i, j):
+        code = OK
+        if not (price[k] > 0.0 and price[k] < np.inf):
+            code = BAD_PRICE
+        elif not (size[k] >= 0.0 and size[k] < np.inf):
+            code = BAD_SIZE
+        elif rules[k - i] & UNKNOWN:
+            code = UNKNOWN_CONDITION
+        if code != OK:
+            rules[k - i] = NO_HL | NO_OC | NO_VOLUME
+            rejected[tally[N_BAD]] = k << 8 | code
+            tally[N_BAD] += 1
+            bad += 1
+    return bad
+
+
+@kernel
+def are_sound(price: Any, size: Any, i: int, j: int) -> bool:
+    """Return whether every price is finite and > 0 and every size finite and >= 0."""
+    bad = 0
+    for k in range(i, j):
+        bad |= ~((price[k] > 0.0) & (price[k] < np.inf) & (size[k] >= 0.0) & (size[k] < np.inf)) & 1
+    return bad == 0
+
+
+@kernel
+def add_one_lane(price: float, size: float, rule: int, acc: Any, lane: int) -> None:
+    """Add a print to one lane's sums."""
+    p = price if not rule & NO_HL else -np.inf
+    q = -price if not rule & NO_HL else -np.inf
+    v = size if not rule & NO_VOLUME else 0.0
+    s = price if not rule & NO_VOLUME else 1.0
+    acc[0, lane] = max(acc[0, lane], p)
+    acc[1, lane] = max(acc[1, lane], q)
+    x = v * s
+    x_err = fma(v, s, -x)
+    y = x * s
+    y_err = fma(x, s, -y) + x_err * s
+    acc[2, lane], acc[3, lane] = plus(acc[2, lane], acc[3, lane], v, 0.0)
+    acc[4, lane], acc[5, lane] = plus(acc[4, lane], acc[5, lane], x, x_err)
+    acc[6, lane], acc[7, lane] = plus(acc[6, lane], acc[7, lane], y, y_err)
+
+
+@kernel
+def add_chunk(price: Any, size: Any, i: int, j: int, rules: Any, acc: Any) -> int:
+    """Add prints i..j-1 to the lanes of `acc`; return how many count for volume."""
+    whole = (j - i) // LANES * LANES
+    for base in range(0, whole, LANES):
+        for lane in range(LANES):
+            add_one_lane(price[i + base + lane], size[i + base + lane], rules[base + lane], acc, lane)
+    for k in range(whole, j - i):
+        add_one_lane(price[i + k], size[i + k], rules[k], acc, 0)
+    n = 0
+    for k in range(j - i):
+        n += 1 - (rules[k] >> 2 & 1)
+    return n
+
+
+@kernel
+def find_first(rules: Any, n: int, forbidden: int) -> int:
+    """Return the first of `n` prints that may do it, or -1."""
+    for k in range(n):
+        if not rules[k] & forbidden:
+            return k
+    return -1
+
+
+@kernel
+def find_last(rules: Any, n: int, forbidden: int) -> int:
+    """Return the last of `n` prints that may do it, or -1."""
+    for k in range(n - 1, -1, -1):
+        if not rules[k] & forbidden:
+            return k
+    return -1
+
+
+@kernel
+def build_minute(
+    price: Any, size: Any, conditions: Any, mask: Any, table: Any, i: int, j: int, minute: int,
+    rules: Any, acc: Any, held: Any, rejected: Any, tally: Any, out: Any,
+) -> None:  # fmt: skip
+    """Turn the ordered prints i..j-1 of one minute into a bar, when one of them sets a price."""
+    acc[:2] = -np.inf
+    acc[2:] = 0.0
+    n = 0
+    first_oc = last_oc = first_hl = last_hl = -1
+    for a in range(i, j, CHUNK):
+        b = min(a + CHUNK, j)
+        seen = load_rules(conditions, mask, table, a, b, rules)
+        if seen & UNKNOWN or not are_sound(price, size, a, b):
+            reject_bad(price, size, a, b, rules, rejected, tally)
+            n += add_chunk_mended(price, size, a, b, rules, acc)
+        else:
+            n += add_chunk(price, size, a, b, rules, acc)
+        if first_oc < 0:
+            k = find_first(rules, b - a, NO_OC)
+            first_oc = a + k if k >= 0 else -1
+        k = find_last(rules, b - a, NO_OC)
+        last_oc = a + k if k >= 0 else last_oc
+        if first_oc < 0:
+            k = find_first(rules, b - a, NO_HL)
+            first_hl = a + k if k >= 0 and first_hl < 0 else first_hl
+            k = find_last(rules, b - a, NO_HL)
+            last_hl = a + k if k >= 0 else last_hl
+    high, low = -np.inf, -np.inf
+    v, v_err, vp, vp_err, vpp, vpp_err = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for lane in range(LANES):
+        high, low = max(high, acc[0, lane]), max(low, acc[1, lane])
+        v, v_err = plus(v, v_err, acc[2, lane], acc[3, lane])
+        vp, vp_err = plus(vp, vp_err, acc[4, lane], acc[5, lane])
+        vpp, vpp_err = plus(vpp, vpp_err, acc[6, lane], acc[7, lane])
+    first, last = (first_oc, last_oc) if first_oc >= 0 else (first_hl, last_hl)
+    if first < 0:
+        held[0] += v + v_err
+        return
+    row = out[tally[N_ROWS]]
+    tally[N_ROWS] += 1
+    row.ts_open = minute
+    row.ts_close = minute + NS_PER_MIN
+    row.open = price[first]
+    row.close = price[last]
+    row.high = max(high, max(row.open, row.close))
+    row.low = min(-low, min(row.open, row.close))
+    row.volume = v + v_err
+    row.vwap, row.vw_std = moments(v, v_err, vp, vp_err, vpp, vpp_err)
+    row.n_trades = n
+    row.seq = 0
+    row.revision = 0
+    row.source = TRADES
+    row.is_partial = 0
+    row.is_complete = 1
+    row.spare = 0
+
+
+@kernel
+def add_chunk_mended(price: Any, size: Any, i: int, j: int, rules: Any, acc: Any) -> int:
+    """Add the prints of i..j-1 that were not rejected, one by one; return how many count for volume."""
+    n = 0
+    for k in range(i, j):
+        if rules[k - i] != NO_HL | NO_OC | NO_VOLUME:
+            add_one_lane(price[k], size[k], rules[k - i], acc, 0)
+            n += not rules[k - i] & NO_VOLUME
+    return n
+
+
+@kernel
+def build(
+    ts: Any, price: Any, size: Any, sequence: Any, conditions: Any, mask: Any, tables: Any, sessions: Any,
+    out: Any, held: Any, rejected: Any, tally: Any,
+) -> None:  # fmt: skip
+    """Turn one symbol's prints, ordered by (ts, sequence), into minutes; stop with tally[UNSORTED] at the first disorder."""
+    n = len(ts)
+    rules = np.empty(CHUNK, np.uint8)
+    acc = np.empty((ACC, LANES))
+    guess = 64
+    i = 0
+    while i < n:
+        s = find_session(sessions, ts[i])
+        if s < 0:
+            if i + 1 < n and not is_ordered(ts, sequence, i, i + 1):
+                tally[UNSORTED] = 1
+                return
+            rejected[tally[N_BAD]] = i << 8 | NO_SESSION
+            tally[N_BAD] += 1
+            i += 1
+            continue
+        while i < n and ts[i] < sessions[s].post_close:
+            minute = ts[i] // NS_PER_MIN * NS_PER_MIN
+            j = run_end(ts, i, minute + NS_PER_MIN, guess)
+            if not is_ordered(ts, sequence, i, min(j, n - 1)):
+                tally[UNSORTED] = 1
+                return
+            in_regular = sessions[s].open <= ts[i] < sessions[s].close
+            build_minute(price, size, conditions, mask, tables[0 if in_regular else 1], i, j, minute, rules, acc, held, rejected, tally, out)
+            guess = j - i
+            i = j
