@@ -1,0 +1,321 @@
+"""The simulated market as a source: always open for business, no keys, no network, the same for everyone with the same seed.
+
+It has its own time. By default the market's present moment starts at 10:15 New York of the last session day before now, with
+all earlier minutes in `history`, and runs at `speed` market seconds per real second. Ten minutes after the close it hurries
+(about two real seconds) to a quarter of an hour before the next open. Floor 2; `simulation/` draws, this file only paces.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Literal
+
+from workbench.clock import NS_PER_MIN, NS_PER_S, Clock, ReplayClock, WallClock, monotonic_ns
+from workbench.errors import CalendarError, ConfigError, choices
+from workbench.sessions import SessionCalendar, ny_ns, to_ny
+from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, SourceInfo
+from workbench.sources.simulation.core import Batch, SimulatedCore
+from workbench.sources.simulation.market import Faults, Market
+from workbench.sources.simulation.universe import DEFAULT_SYMBOLS
+
+log = logging.getLogger(__name__)
+
+FRAME_S = 0.04  # real seconds between deliveries
+SLOWEST, FASTEST = 0.1, 1000.0
+MAX_BEHIND_S = 0.5  # after a longer stall (a laptop that slept) the market goes on from where it stood
+AFTER_CLOSE_NS = 10 * NS_PER_MIN
+BEFORE_OPEN_NS = 15 * NS_PER_MIN
+HURRY_NS = 10 * NS_PER_MIN  # market time per frame while hurrying to the next session
+HISTORY_SESSIONS = 504  # two years; about 4 ms of drawing per session and symbol
+SEEK_BACK, SEEK_AHEAD = 60, 20  # sessions around the start that can be sought
+
+
+class SimulatedSource:
+    """Implements `Source` and `PlaybackControl`.
+
+    Parameters
+    ----------
+    symbols : the market's first symbols; those of `simulation.universe.TABLE` are known as well.
+    seed : decides every price. speed : market seconds per real second, 0.1 to 1000.
+    clock : the clock that this source moves (default: one of its own). calendar : default the NYSE's.
+    start_ns : the market's first moment [ns UTC]. today : read once, to choose the default start.
+    faults : how often ticks are bad, the feed is away, trading halts. after_close : 'next' hurries to the next session, 'stay' waits.
+    """
+
+    def __init__(
+        self,
+        symbols: Iterable[str] = DEFAULT_SYMBOLS,
+        *,
+        seed: int = 7,
+        speed: float = 1.0,
+        clock: ReplayClock | None = None,
+        calendar: SessionCalendar | None = None,
+        start_ns: int | None = None,
+        today: Clock | None = None,
+        faults: Faults | None = None,
+        after_close: Literal["next", "stay"] = "next",
+    ) -> None:
+        if after_close not in ("next", "stay"):
+            raise ConfigError(f"after_close: received {choices(after_close, ('next', 'stay'))}")
+        self.market = Market(symbols, seed=seed, calendar=calendar, faults=faults)
+        self._calendar = self.market.calendar
+        self._speed = _checked_speed(speed)
+        start = default_start_ns(self._calendar, (today or WallClock()).now_ns()) if start_ns is None else int(start_ns)
+        self._home = self._calendar.latest(start)
+        self.clock = clock if clock is not None else ReplayClock()
+        self.clock.seek(start)
+        self._info = SourceInfo(
+            "simulated", f"SIMULATED market, seed {seed}, {speed:g}×", is_replay=self._speed != 1.0, symbols=self.market.symbols
+        )
+        self._hurries_after_close = after_close == "next"
+        self._hurry_to_ns: int | None = None
+        self._paused = False
+        self._wanted: dict[str, None] = {}  # symbols subscribed, in order
+        self._sink: Sink | None = None
+        self._core: SimulatedCore | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.RLock()
+        self._anchor = (0, 0.0)  # (monotonic ns, market ns) from which the pace is counted
+
+    # -- Source ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> SourceInfo:
+        """What this source can do. `is_replay` when it was made with a speed other than 1: screens then show playback controls."""
+        return self._info
+
+    def start(self, sink: Sink) -> None:
+        """Begin to deliver; returns at once. Starting twice is an error of the caller."""
+        with self._lock:
+            if self._thread is not None:
+                raise RuntimeError("SimulatedSource.start: received a second start; allowed: one, then stop")
+            self._sink = sink
+            self._open_core()
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._run, name="simulated-source", daemon=True)
+            self._say_state()
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; harmless when not started."""
+        thread = self._thread
+        self._stopping.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+        with self._lock:
+            self._thread = self._core = None
+
+    def subscribe(self, symbols: Iterable[str]) -> None:
+        """Deliver these too, from the start of the present minute; SymbolError (and none added) when one is unknown."""
+        names = list(symbols)
+        for symbol in names:
+            self.market.facts(symbol)
+        with self._lock:
+            self._wanted |= dict.fromkeys(names)
+            if self._core is not None:
+                self._core.subscribe(names)
+
+    def unsubscribe(self, symbols: Iterable[str]) -> None:
+        """Stop delivering these."""
+        with self._lock:
+            for symbol in list(symbols):
+                self._wanted.pop(symbol, None)
+                if self._core is not None:
+                    self._core.unsubscribe((symbol,))
+
+    def history(self, symbol: str, start_ns: int, end_ns: int) -> History:
+        """Return the closed minute bars of the range, drawn when first asked for; two years back from the start are available."""
+        now_ns = self.clock.now_ns()
+        sessions = self._calendar.sessions
+        first_ns = int(sessions["pre_open"][max(0, self._home - HISTORY_SESSIONS)])
+        rows = self.market.history(symbol, max(start_ns, first_ns), min(end_ns, now_ns))
+        rows = rows[rows["ts_close"] <= now_ns]
+        note = f"simulated from {to_ny(first_ns):%Y-%m-%d} on; drawn from the seed, so nothing can be missing"
+        return History(rows, is_complete=True, note=note)
+
+    # -- PlaybackControl ---------------------------------------------------------------------------------------------------
+
+    @property
+    def speed(self) -> float:
+        """Market seconds per real second."""
+        return self._speed
+
+    @property
+    def is_paused(self) -> bool:
+        """True while the market stands still."""
+        return self._paused
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First and last moment that can be sought [ns UTC]: sixty sessions back from the start, twenty ahead."""
+        sessions = self._calendar.sessions
+        first, last = max(0, self._home - SEEK_BACK), min(len(sessions) - 1, self._home + SEEK_AHEAD)
+        return int(sessions["pre_open"][first]), max(int(sessions["post_close"][last]), self.clock.now_ns())
+
+    def play(self) -> None:
+        """Go on."""
+        with self._lock:
+            self._paused = False
+            self._keep_pace_from_now()
+            self._say_state()
+
+    def pause(self) -> None:
+        """Stand still."""
+        with self._lock:
+            self._paused = True
+            self._say_state()
+
+    def set_speed(self, speed: float) -> None:
+        """Change the speed; ConfigError outside 0.1 to 1000."""
+        checked = _checked_speed(speed)
+        with self._lock:
+            self._speed = checked
+            self._keep_pace_from_now()
+
+    def seek(self, ts_ns: int) -> None:
+        """Go to a moment, forwards or back. The sink is told to forget; the stream goes on from the start of that minute."""
+        first, last = self.span
+        if not first <= ts_ns <= last:
+            allowed = f"{to_ny(first).isoformat()} to {to_ny(last).isoformat()}"
+            raise CalendarError(f"seek: received {to_ny(ts_ns).isoformat()}; allowed: {allowed}")
+        with self._lock:
+            self._hurry_to_ns = None
+            self.clock.seek(ts_ns)
+            if self._sink is None or self._core is None:
+                return
+            self._sink.on_reset(f"moved to {to_ny(ts_ns):%Y-%m-%d %H:%M:%S} New York")
+            self._open_core()
+            self._sink.on_time(int(ts_ns))
+            self._say_state()
+
+    def step(self, what: str = "bar") -> None:
+        """Advance to the end of the present minute ('bar') or by one arrival ('event'), then stand still."""
+        if what not in ("bar", "event"):
+            raise ConfigError(f"step: received {choices(what, ('bar', 'event'))}")
+        with self._lock:
+            if self._core is None:
+                return
+            now_ns = self._awake_ns(self._core.now_ns)
+            bar_end = (now_ns // NS_PER_MIN + 1) * NS_PER_MIN
+            target = bar_end if what == "bar" else self._core.next_event_ns(bar_end)
+            self._deliver(target)
+            if not self._paused:
+                self.pause()
+
+    # -- pace --------------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping.wait(FRAME_S):
+            try:
+                with self._lock:
+                    if not self._paused and not self._advance():
+                        return
+            except Exception as error:
+                log.exception("the simulated market stopped")
+                self._tell(FeedStatus(FeedState.ENDED, f"the simulated market stopped: {error!r}", self.clock.now_ns()))
+                return
+
+    def _advance(self) -> bool:
+        """Deliver one frame; False at the end of the calendar."""
+        if self._core is None:
+            return False
+        now_ns = self._core.now_ns
+        if now_ns >= self._calendar.span[1]:
+            self._tell(FeedStatus(FeedState.ENDED, "the trading calendar ends here; seek back to go on", now_ns))
+            return False
+        self._deliver(self._target(now_ns))
+        self._plan_hurry(now_ns)
+        return True
+
+    def _target(self, now_ns: int) -> int:
+        real, market = self._anchor
+        paced = int(market + (monotonic_ns() - real) * self._speed)
+        if paced - now_ns > MAX_BEHIND_S * self._speed * NS_PER_S:
+            self._keep_pace_from_now()
+            paced = now_ns + int(FRAME_S * self._speed * NS_PER_S)
+        if self._hurry_to_ns is None:
+            return max(paced, now_ns)
+        target = min(max(paced, self._awake_ns(now_ns + HURRY_NS)), self._hurry_to_ns)
+        if target == self._hurry_to_ns:
+            self._hurry_to_ns = None
+        self._anchor = (monotonic_ns(), target)
+        return target
+
+    def _plan_hurry(self, before_ns: int) -> None:
+        """Decide to hurry when the frame passed ten minutes after a close."""
+        if not self._hurries_after_close or self._core is None:
+            return
+        sessions = self._calendar.sessions
+        index = self._calendar.latest(before_ns)
+        due = int(sessions["close"][index]) + AFTER_CLOSE_NS
+        if before_ns < due <= self._core.now_ns and index + 1 < len(sessions):
+            self._hurry_to_ns = int(sessions["open"][index + 1]) - BEFORE_OPEN_NS
+
+    def _awake_ns(self, ts_ns: int) -> int:
+        """Return `ts_ns`, or the next pre-market open when the market sleeps then."""
+        if self._calendar.at(ts_ns) >= 0:
+            return ts_ns
+        sessions = self._calendar.sessions
+        index = int(sessions["pre_open"].searchsorted(ts_ns, side="right"))
+        return int(sessions["pre_open"][index]) if index < len(sessions) else ts_ns
+
+    def _deliver(self, ts_ns: int) -> None:
+        """Give the sink everything that arrives up to `ts_ns`, moving the clock along."""
+        if self._core is None:
+            return
+        for batch in self._core.until(ts_ns):
+            self.clock.advance_to(batch.ts_ns)
+            self._hand_over(batch)
+
+    def _hand_over(self, batch: Batch) -> None:
+        sink = self._sink
+        if sink is None:
+            return
+        if len(batch.trades):
+            sink.on_trades(batch.trades)
+        if len(batch.quotes):
+            sink.on_quotes(batch.quotes)
+        for notice in batch.notices:
+            if isinstance(notice, FeedGap):
+                sink.on_gap(notice)
+            else:
+                sink.on_status(notice)
+        sink.on_time(batch.ts_ns)
+
+    def _open_core(self) -> None:
+        if self._sink is None:
+            return
+        self._core = SimulatedCore(self.market, self._sink.symbols, self.clock.now_ns())
+        self._core.subscribe(self._wanted)
+        self._keep_pace_from_now()
+
+    def _keep_pace_from_now(self) -> None:
+        self._anchor = (monotonic_ns(), self.clock.now_ns())
+
+    def _say_state(self) -> None:
+        state = FeedState.PAUSED if self._paused else FeedState.LIVE
+        self._tell(FeedStatus(state, self._info.detail, self.clock.now_ns()))
+
+    def _tell(self, status: FeedStatus) -> None:
+        if self._sink is not None:
+            self._sink.on_status(status)
+
+
+def default_start_ns(calendar: SessionCalendar, now_ns: int) -> int:
+    """Return 10:15 New York of the last session day whose 10:15 has come at `now_ns` (busy, and every chart has a morning)."""
+    for index in range(calendar.latest(now_ns), -1, -1):
+        day = date(1970, 1, 1) + timedelta(days=int(calendar.sessions["date"][index]))
+        start = ny_ns(day, 10, 15)
+        if start <= now_ns:
+            return start
+    raise CalendarError(f"now: received {to_ny(now_ns).isoformat()}; allowed: after the calendar's first morning")
+
+
+def _checked_speed(speed: float) -> float:
+    if not SLOWEST <= speed <= FASTEST:
+        raise ConfigError(f"speed: received {speed!r}; allowed: {SLOWEST} to {FASTEST:g}")
+    return float(speed)
