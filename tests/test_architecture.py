@@ -294,7 +294,7 @@ def test_the_top_level_holds_exactly_what_it_should(tracked):
 
 def test_the_tests_mirror_the_package(root, tracked):
     """tests/<folder> exists in the package, or is one of the few folders of another kind."""
-    other = {"bench", "browser", "notebooks", "oracles", "apps", "lab"}
+    other = {"bench", "browser", "notebooks", "oracles", "apps", "lab", "servers"}
     folders = {path.split("/")[1] for path in tracked if path.startswith("tests/") and path.count("/") > 1}
     strangers = {folder for folder in folders - other if not (root / "workbench" / folder).is_dir()}
     assert strangers == set()

@@ -14,7 +14,10 @@ import sys
 
 import pytest
 
-HEAVY = set("numba pandas panel bokeh pyarrow duckdb exchange_calendars polygon massive holoviews polars scipy".split())
+HEAVY = {
+    *("numba", "pandas", "pyarrow", "duckdb", "polars", "scipy", "exchange_calendars"),
+    *("panel", "bokeh", "holoviews", "polygon", "massive"),
+}
 PEER = "import numpy, msgspec"
 
 

@@ -21,6 +21,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from workbench.errors import ConfigError, WorkbenchError, choices
+from workbench.sessions import Anchor
 from workbench.types import check_symbol
 
 ENV_PREFIX = "WORKBENCH_"
@@ -28,7 +29,6 @@ CONFIG_VARIABLE = "WORKBENCH_CONFIG"
 
 SourceName = Literal["simulated", "replay", "polygon", "massive"]
 Feed = Literal["delayed", "realtime"]
-Anchor = Literal["session_rth", "session_eth", "natural"]
 
 
 def default_data_dir() -> Path:
