@@ -1,0 +1,380 @@
+"""A live candlestick chart: one Bokeh figure per pane, drawn from two sources of its own.
+
+`history` holds the closed bars of the visible window and a margin; `live` holds the last closed bar and the one or two that
+are forming, and is patched at most once a frame. x is the bar's place, so nights and weekends leave no holes. What the
+browser does at once (zoom, pan, scale, crosshair, pixel-exact candles) is in `static/chart.js`; what needs data comes back as a
+message. A generation number guards every load: what belongs to an earlier symbol or timeframe is dropped.
+
+Floor 8. All methods run on the session's own thread; slow history runs in `loads` and is collected by the next `tick`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import panel as pn
+import param
+from bokeh.models import ColumnDataSource, Range1d
+from bokeh.plotting import figure
+from panel.custom import Child, Children, JSComponent
+
+from workbench.errors import WorkbenchError
+from workbench.hub.series import Cursor, Update
+from workbench.types import NS_PER_S, OptionContract, Timeframe
+from workbench.views import theme
+from workbench.views.models import ChartModel, LookModel
+from workbench.views.studies import SessionVwap, Study
+from workbench.views.window import BarWindow, Change, columns, thin
+
+STATIC = Path(__file__).parent / "static"
+FIRST_BARS = 600  # sent when a chart opens: what fits the screen and a margin
+MAX_SENT = 1600  # closed bars a browser may hold before the window is cut again
+OLDER_BARS = 1500  # asked for at once when panning back
+MAX_UNSEEN = 12  # frames under way to a browser that has not painted yet; then frames are skipped until it has
+PRICE_AXIS_PX, TIME_AXIS_PX = 66, 24
+LIVE_COLUMNS = ("now", "count", "n")
+_LOADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="chart-history")
+
+
+class CandleChart(JSComponent):
+    """Candles of `model.symbol` at `model.timeframe`, ticking with the hub. Call `tick()` from one periodic callback."""
+
+    price = Child(doc="The figure with the candles.")
+    panes = Children(doc="Figures of oscillators, below it.")
+    meta = param.Dict(default={}, doc="What is shown: generation, symbol, label, timeframe, decimals, state, message.")
+    extent = param.List(default=[0, 1], doc="Place of the oldest bar held by the server; 1 while older ones may exist.")
+    status = param.Dict(default={}, doc="Health of the data: mode, age_s, speed.")
+    legend = param.List(default=[], doc="Lines of the studies: column, label, colour, pane.")
+    levels = param.List(default=[], doc="Horizontal levels: id, price, label, colour, is_own.")
+    times = param.List(default=[], doc="Vertical markers: ts [s UTC], label, colour.")
+    markers = param.List(default=[], doc="Entries and exits: ts [s UTC], price, side, text.")
+    colours = param.Dict(default={}, doc="Theme tokens.")
+
+    _esm = STATIC / "chart.js"
+    _stylesheets = [STATIC / "chart.css"]
+
+    def __init__(self, hub: Any, model: ChartModel, look: LookModel | None = None, **params: Any) -> None:
+        self._hub, self._model, self._look = hub, model, look or LookModel()
+        self.window = BarWindow()
+        self.generation = 0
+        self.errors = 0  # exceptions that were caught by the owner's loop; shown in the health tab
+        self.on_levels: Callable[[list[dict[str, Any]]], None] | None = None  # told when a person drew or moved levels
+        self._cursor: Cursor | None = None
+        self._load: Future[Any] | None = None
+        self._older: Future[Any] | None = None
+        self._sent = (0, 0, 1)  # first place, place after the last, k
+        self._frame = self._seen = 0
+        self._study_values: dict[str, np.ndarray] = {}
+        self._history = ColumnDataSource(data={})
+        self._live = ColumnDataSource(data={})
+        self._range = Range1d(0, 100)
+        self._studies: list[Study] = self._make_studies()
+        self._clear_sources()
+        colours = theme.tokens(self._look.theme, self._look.palette)
+        self._figure = _price_figure(self._history, self._live, self._range, self._studies, colours)
+        pane = pn.pane.Bokeh(self._figure, sizing_mode="stretch_both", theme=None)
+        super().__init__(price=pane, colours=colours, sizing_mode="stretch_both", **params)
+        self._publish_legend()
+        model.param.watch(lambda _: self.open(), ["symbol", "timeframe"])
+        model.param.watch(lambda _: self._restudy(), ["studies"])
+        self._look.param.watch(lambda _: self._restyle(), ["theme", "palette"])
+        self.open()
+
+    # -- opening a symbol or timeframe -------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Show what the model says; at once when the hub holds it, else as soon as its history is here."""
+        self.generation += 1
+        self._cursor = self._load = self._older = None
+        symbol, timeframe = self._model.symbol, self._model.timeframe
+        if symbol in self._hub.watched() and len(self._hub.series(symbol, timeframe)):
+            self._opened(self._hub.cursor(symbol, timeframe, n=None))
+            return
+        self.meta = self._describe("loading", f"Loading {symbol} …")
+        self._load = _LOADS.submit(_watch, self._hub, symbol, timeframe)
+
+    def _opened(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        update = cursor.read()
+        self._start_over(update)
+
+    def _start_over(self, update: Update) -> None:
+        self.window.reset(update.rows, update.forming)
+        self._recalculate()
+        with pn.io.unlocked():
+            self.extent = [self.window.base, 1]
+            self._send_window(self.window.end - FIRST_BARS, self.window.end, 1)
+            self._send_live()
+            self.meta = self._describe("ready" if len(self.window) or len(self.window.forming) else "empty", "")
+        if len(self.window) < FIRST_BARS:
+            self._ask_older()
+
+    def _describe(self, state: str, message: str) -> dict[str, Any]:
+        frame = Timeframe.parse(self._model.timeframe)
+        return {
+            "generation": self.generation,
+            "symbol": self._model.symbol,
+            "label": label_of(self._model.symbol),
+            "timeframe": frame.label,
+            "is_intraday": frame.is_intraday,
+            "decimals": decimals_of(self.window.rows["close"][-1] if len(self.window) else math.nan),
+            "source": self._hub.source_info.name,
+            "state": state,
+            "message": message,
+        }
+
+    # -- every frame -------------------------------------------------------------------------------------------------------
+
+    def tick(self) -> bool:
+        """Read what is new and send at most one patch; False when there was nothing to do or the browser is behind."""
+        if self._load is not None and self._load.done():
+            self._collect_load(self._load)
+        if self._older is not None and self._older.done():
+            self._collect_older(self._older)
+        cursor = self._cursor
+        if cursor is None or not cursor.has_news or self._frame - self._seen > MAX_UNSEEN:
+            return False
+        self._apply(cursor.read())
+        return True
+
+    def _apply(self, update: Update) -> None:
+        if update.is_gap:
+            self.generation += 1
+            self._start_over(update)
+            return
+        end = self.window.end
+        change = self.window.merge(update.rows)
+        self.window.set_forming(update.forming)
+        with pn.io.unlocked():
+            if change is not Change.NOTHING:
+                self._recalculate()
+                self._send_changed(change, end)
+            self._send_live()
+
+    def _send_changed(self, change: Change, old_end: int) -> None:
+        first, stop, k = self._sent
+        follows = stop >= old_end
+        if change is Change.APPENDED and not follows:
+            return
+        is_small = self.window.end - first <= MAX_SENT
+        if change is Change.APPENDED and k == 1 and is_small and len(self._history.data["x"]):
+            self._history.stream(self._columns(old_end, self.window.end, 1))
+            self._sent = (first, self.window.end, k)
+            return
+        if change is Change.REBUILT:
+            self.extent = [self.window.base, self.extent[1]]
+        last = self.window.end if follows else stop
+        self._send_window(first if is_small else last - FIRST_BARS * k, last, k)
+
+    def _collect_load(self, load: Future[Any]) -> None:
+        self._load = None
+        try:
+            self._opened(load.result())
+        except WorkbenchError as error:
+            self._clear_sources()
+            self.meta = self._describe("error", str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a provider's client raises, the desk stays up and says so
+            self.errors += 1
+            self._clear_sources()
+            self.meta = self._describe("error", f"{self._model.symbol} can't be loaded: {type(error).__name__}: {error}")
+
+    # -- older history -----------------------------------------------------------------------------------------------------
+
+    def _ask_older(self) -> None:
+        if self._older is not None or not self.extent[1] or not len(self.window):
+            return
+        before_ns = int(self.window.rows["ts_open"][0])
+        self._older = _LOADS.submit(_read_older, self._hub, self._model.symbol, self._model.timeframe, before_ns, self.generation)
+
+    def _collect_older(self, load: Future[Any]) -> None:
+        self._older = None
+        try:
+            generation, rows = load.result()
+        except Exception as error:  # noqa: BLE001 - older bars are a convenience; what is on screen stays
+            self.errors += 1
+            self.extent = [self.window.base, 0]
+            self.status = {**self.status, "note": f"Older bars can't be read: {error}"}
+            return
+        if generation != self.generation:
+            return
+        taken = self.window.prepend(rows)
+        self._recalculate()
+        first, stop, k = self._sent
+        with pn.io.unlocked():
+            self.extent = [self.window.base, 1 if taken else 0]
+            if taken and first - FIRST_BARS * k < self.window.base + taken:
+                self._send_window(min(first, stop - FIRST_BARS * k), stop, k)
+
+    # -- sending -----------------------------------------------------------------------------------------------------------
+
+    def _columns(self, start: int, stop: int, k: int) -> dict[str, np.ndarray]:
+        """Return the browser's columns for places [start, stop), thinned by k."""
+        a, b = max(0, start - self.window.base), max(0, stop - self.window.base)
+        rows = self.window.rows[a:b]
+        data = columns(rows, self.window.base + a, self._hub.calendar)
+        data.update({name: values[a:b] for name, values in self._study_values.items()})
+        return thin(data, k)
+
+    def _send_window(self, start: float, stop: float, k: int) -> None:
+        first = max(self.window.base, int(math.floor(start)))
+        if k > 1:  # whole groups only, so that a group never shows half of its bars
+            first = max(self.window.base, first // k * k)
+        last = min(self.window.end, max(first, int(math.ceil(stop))))
+        self._history.data = self._columns(first, last, k)
+        self._sent = (first, last, k)
+
+    def _send_live(self) -> None:
+        """Patch what changed of the forming bars; replace them when there are others now."""
+        data = self._live_columns()
+        old = self._live.data
+        self._frame += 1
+        data["n"] = np.full(len(data["x"]), float(self._frame))
+        if set(old) != set(data) or len(old["x"]) != len(data["x"]) or not np.array_equal(old["ts"], data["ts"]):
+            self._live.data = data
+            return
+        changed = {name: _changes(old[name], values) for name, values in data.items()}
+        self._live.patch({name: cells for name, cells in changed.items() if cells})
+
+    def _live_columns(self) -> dict[str, np.ndarray]:
+        window = self.window
+        last = window.rows[-1:]
+        rows = np.concatenate([last, window.forming])
+        data = columns(rows, window.end - len(last), self._hub.calendar)
+        for study in self._studies:
+            for name, values in study.peek(window.forming).items():
+                data[name] = np.concatenate([self._study_values[name][-1:], values]) if len(last) else values
+        data["now"] = np.full(len(rows), self._hub.clock.now_ns() / NS_PER_S)
+        data["count"] = np.full(len(rows), float(len(window)))
+        return data
+
+    def _clear_sources(self) -> None:
+        self.window.reset(self.window.rows[:0])
+        self._recalculate()
+        self._history.data = self._columns(0, 0, 1)
+        self._live.data = {**self._live_columns(), "n": np.zeros(0)}
+        self._sent = (0, 0, 1)
+
+    # -- studies and look --------------------------------------------------------------------------------------------------
+
+    def _make_studies(self) -> list[Study]:
+        return [SessionVwap(self._hub.calendar) for name in self._model.studies if name == "vwap"]
+
+    def _recalculate(self) -> None:
+        self._study_values = {}
+        for study in self._studies:
+            self._study_values.update(study.load(self.window.rows))
+
+    def _restudy(self) -> None:
+        raise NotImplementedError
+
+    def _publish_legend(self) -> None:
+        self.legend = [
+            {"column": line.column, "label": line.label, "colour": line.colour, "study": study.name, "pane": -1 if study.is_overlay else 0}
+            for study in self._studies
+            for line in study.lines[:1]
+        ]
+
+    def _restyle(self) -> None:
+        colours = theme.tokens(self._look.theme, self._look.palette)
+        with pn.io.unlocked():
+            theme.style_figure(self._figure, colours)
+            self.colours = colours
+
+    # -- levels and markers ------------------------------------------------------------------------------------------------
+
+    def set_levels(self, levels: Sequence[dict[str, Any]]) -> None:
+        """Draw horizontal levels: dicts with `price`, and optionally `id`, `label`, `colour` (a token), `is_own` (drawn by hand)."""
+        self.levels = [{"id": f"l{i}", "label": "", "colour": "accent", "is_own": False, **level} for i, level in enumerate(levels)]
+
+    def set_times(self, times: Sequence[dict[str, Any]]) -> None:
+        """Draw vertical markers: dicts with `ts_ns`, and optionally `label`, `colour`."""
+        self.times = [{"label": "", "colour": "accent", **_in_seconds(item)} for item in times]
+
+    def set_markers(self, markers: Sequence[dict[str, Any]]) -> None:
+        """Draw entries and exits: dicts with `ts_ns`, `price`, `side` ('buy' or 'sell'), and optionally `qty` and `text` for the tooltip."""
+        self.markers = [{"text": "", **_in_seconds(item)} for item in markers]
+
+    # -- what the browser says ---------------------------------------------------------------------------------------------
+
+    def _handle_msg(self, message: dict[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "ack":
+            self._seen = int(message["n"])
+        elif kind == "window" and message.get("generation") == self.generation:
+            self._on_window(float(message["start"]), float(message["end"]), int(message["k"]))
+        elif kind == "levels":
+            self.levels = list(message["levels"])
+            if self.on_levels is not None:
+                self.on_levels(self.levels)
+
+    def _on_window(self, start: float, end: float, k: int) -> None:
+        k = max(1, min(k, 1024))
+        with pn.io.unlocked():
+            self._send_window(start, end, k)
+        if start <= self.window.base + FIRST_BARS * k / 4:
+            self._ask_older()
+
+
+def _watch(hub: Any, symbol: str, timeframe: str) -> Cursor:
+    hub.watch(symbol)
+    return hub.cursor(symbol, timeframe, n=None)
+
+
+def _read_older(hub: Any, symbol: str, timeframe: str, before_ns: int, generation: int) -> tuple[int, np.ndarray]:
+    return generation, hub.older(symbol, timeframe, before_ns, OLDER_BARS)
+
+
+def _changes(old: np.ndarray, new: np.ndarray) -> list[tuple[int, float]]:
+    differs = ~((old == new) | ((old != old) & (new != new)))
+    return [(int(i), float(new[i])) for i in np.flatnonzero(differs)]
+
+
+def _in_seconds(item: dict[str, Any]) -> dict[str, Any]:
+    rest = {name: value for name, value in item.items() if name != "ts_ns"}
+    return {**rest, "ts": item["ts_ns"] / NS_PER_S}
+
+
+def decimals_of(price: float) -> int:
+    """Return how many decimals a price of this size is shown with: cents, and hundredths of a cent below a dollar."""
+    return 4 if 0 < price < 1 else 2
+
+
+def label_of(symbol: str) -> str:
+    """Return a symbol as people say it: 'SPY 20 Dec 24 720 P' for an option, else the symbol itself."""
+    if not symbol.startswith("O:"):
+        return symbol
+    try:
+        return OptionContract.parse(symbol).label
+    except WorkbenchError:
+        return symbol
+
+
+def _price_figure(history: ColumnDataSource, live: ColumnDataSource, x_range: Range1d, studies: list[Study], colours: dict[str, str]) -> figure:
+    """Return the figure of candles, volume and overlays. Tools are in the browser script: no toolbar, no server round trip."""
+    plot = figure(
+        x_range=x_range,
+        y_range=Range1d(0, 1),
+        y_axis_location="right",
+        toolbar_location=None,
+        tools="",
+        sizing_mode="stretch_both",
+        output_backend="canvas",
+        min_border=0,
+        min_border_right=PRICE_AXIS_PX,
+        min_border_bottom=TIME_AXIS_PX,
+        lod_threshold=None,
+    )
+    plot.y_range.name = "price"
+    for source, name in ((history, "history"), (live, "live")):
+        plot.vbar(x="x", top="o", bottom="c", width=0.7, source=source, name=name, fill_color=colours["up"], line_color=None)
+    for study in studies:
+        for line in study.lines:
+            for source in (history, live):
+                plot.line("x", line.column, source=source, line_color=colours[line.colour], line_width=line.width, line_alpha=line.alpha)
+    theme.style_figure(plot, colours)
+    return plot

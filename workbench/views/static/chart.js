@@ -1,0 +1,867 @@
+// The part of the candlestick chart that has to be instant: view (zoom, pan, scales), pixel-exact candles, crosshair,
+// legend, tags, levels. Bokeh carries the data and the canvas; two of its renderers are painted here instead, so that
+// bodies and wicks are whole pixels. Nothing set here travels back to the server (`sync: false`), except the messages
+// `window` (more bars needed), `ack` (frames painted) and `levels` (drawn by hand).
+
+const MIN_PITCH = 0.02, MAX_PITCH = 60, HOME_PITCH = 7, RIGHT_GAP = 9
+const VOLUME_SHARE = 0.15
+const ACK_EVERY = 5
+const quiet = {sync: false}
+
+export function render({model, view, el}) {
+  const chart = new Chart(model, view)
+  register(chart)
+  model.on("lifecycle:after_layout", () => chart.attach())
+  model.on("lifecycle:resize", () => chart.resized())
+  model.on("lifecycle:remove", () => chart.remove())
+  return chart.root
+}
+
+// Tests read what the page holds: window.__workbench.chart().snapshot() and .painted
+function register(chart) {
+  const hook = (window.__workbench ??= {charts: [], chart: (i = 0) => window.__workbench.charts[i]})
+  hook.charts.push(chart)
+}
+
+class Chart {
+  constructor(model, view) {
+    this.model = model
+    this.view = view
+    this.pitch = HOME_PITCH          // pixels between bars
+    this.right = null                // place at the right edge of the frame; null: home when data comes
+    this.manual = null               // [low, high] when the price scale was dragged
+    this.cursor = null               // {x, y, pane} in pixels
+    this.generation = -1
+    this.painted = 0                 // frames on screen, for tests and benches
+    this.acked = 0
+    this.tool = null                 // "level" while a level is being placed
+    this.attached = false
+    this.build()
+    this.listen()
+  }
+
+  // -- page elements -------------------------------------------------------------------------------------------------------
+
+  build() {
+    const root = this.root = node("div", "wb-chart")
+    this.plots = node("div", "wb-plots", root)
+    this.over = node("div", "wb-over", root)
+    this.over.tabIndex = -1
+    this.crossX = node("div", "wb-cross-x", this.over)
+    this.crossY = node("div", "wb-cross-y", this.over)
+    this.lines = node("div", "wb-lines", this.over)
+    this.lastTag = node("div", "wb-tag wb-last", this.over)
+    this.tagX = node("div", "wb-tag wb-tag-x", this.over)
+    this.tagY = node("div", "wb-tag wb-tag-y", this.over)
+    this.legend = node("div", "wb-legend", this.over)
+    this.tip = node("div", "wb-tip", this.over)
+    this.live = node("button", "wb-live", this.over)
+    this.live.title = "Go to the newest bar (End)"
+    this.live.textContent = "»"
+    this.notice = node("div", "wb-notice", this.over)
+    this.stale = node("div", "wb-stale", this.over)
+    this.place()
+    this.colour()
+  }
+
+  // Bokeh renders a child when its element was asked for and stands in the page.
+  place() {
+    const boxes = [this.model.get_child("price"), ...(this.model.get_child("panes") ?? [])].filter(Boolean)
+    this.plots.replaceChildren(...boxes.map((el, i) => {
+      const box = node("div", i === 0 ? "wb-plot wb-main" : "wb-plot wb-pane")
+      box.append(el)
+      return box
+    }))
+  }
+
+  colour() {
+    for (const [name, value] of Object.entries(this.model.colours)) {
+      this.root.style.setProperty(`--wb-${name.replaceAll("_", "-")}`, value)
+    }
+    this.c = this.model.colours
+  }
+
+  // The figures' views exist once Bokeh has laid out the component.
+  attach() {
+    const views = [this.model.price, ...(this.model.panes ?? [])].map((m) => m && this.view.get_child_view(m)).filter(Boolean)
+    if (!views.length || views.length === this.views?.length && views.every((v, i) => v === this.views[i])) return
+    this.views = views
+    this.main = views[0]
+    const renderers = this.main.model.renderers
+    this.history = renderers.find((r) => r.name === "history").data_source
+    this.forming = renderers.find((r) => r.name === "live").data_source
+    this.overpaint()
+    if (!this.attached) {
+      this.attached = true
+      const changed = () => this.dataChanged()
+      this.history.change.connect(changed)
+      this.history.streaming.connect(changed)
+      this.forming.change.connect(changed)
+      this.forming.patching.connect(changed)
+    }
+    this.metaChanged()
+  }
+
+  overpaint() {
+    const of = (name) => this.main.renderer_views.get(this.main.model.renderers.find((r) => r.name === name))
+    of("history")._paint = (ctx) => this.paint(ctx)
+    of("live")._paint = () => {}
+    const [xaxis] = this.main.model.below, [yaxis] = this.main.model.right
+    xaxis.ticker.get_ticks = () => ({major: this.timeTicks().map((t) => t.x), minor: []})
+    xaxis.formatter.doFormat = (ticks) => {
+      const label = new Map(this.timeTicks().map((t) => [t.x, t.label]))
+      return ticks.map((x) => label.get(x) ?? "")
+    }
+    yaxis.formatter.doFormat = (ticks) => ticks.map((y) => this.price(y))
+    for (const v of this.views.slice(1)) {
+      v.model.below[0].ticker.get_ticks = xaxis.ticker.get_ticks
+      v.model.below[0].formatter.doFormat = xaxis.formatter.doFormat
+    }
+    this.main.repainted.connect(() => this.afterPaint())
+    for (const v of this.views) v.request_paint()
+  }
+
+  listen() {
+    const m = this.model
+    m.on("meta", () => this.metaChanged())
+    m.on("extent", () => this.ask())
+    m.on("colours", () => { this.colour(); this.repaint() })
+    m.on("levels", () => this.repaint())
+    m.on("times", () => this.repaint())
+    m.on("markers", () => this.repaint())
+    m.on("legend", () => this.drawLegend())
+    m.on("status", () => this.drawStatus())
+    m.on("panes", () => setTimeout(() => this.attach()))
+    m.on("msg:custom", (msg) => this.told(msg))
+    const o = this.over
+    o.addEventListener("wheel", (e) => this.onWheel(e), {passive: false})
+    o.addEventListener("pointerdown", (e) => this.onDown(e))
+    o.addEventListener("pointermove", (e) => this.onMove(e))
+    o.addEventListener("pointerup", (e) => this.onUp(e))
+    o.addEventListener("pointerleave", () => { this.cursor = null; this.drawCross(); this.drawLegend() })
+    o.addEventListener("dblclick", (e) => this.onDouble(e))
+    this.live.addEventListener("click", () => this.home())
+    this.live.addEventListener("pointerdown", (e) => e.stopPropagation())
+    this.clock = setInterval(() => this.drawLast(), 250)
+  }
+
+  remove() {
+    clearInterval(this.clock)
+    const hook = window.__workbench
+    if (hook) hook.charts = hook.charts.filter((c) => c !== this)
+  }
+
+  told(msg) {
+    const data = msg?.data ?? msg
+    if (data?.do === "png") this.png()
+    if (data?.do === "home") this.home()
+    if (data?.do === "level") this.pickTool(data.on ? "level" : null)
+    if (data?.do === "pan") this.setView(this.right + data.share * this.visible, this.pitch)
+    if (data?.do === "zoom") this.zoom(data.factor)
+  }
+
+  // -- the view: which bars are on screen ----------------------------------------------------------------------------------
+
+  get frame() { return this.main.frame.bbox }
+  get width() { return this.frame.width }
+  get visible() { return this.width / this.pitch }
+  get start() { return this.main.model.x_range.start }
+  get last() { const x = this.forming.data.x; return x?.length ? x[x.length - 1] : -1 }
+  sx(x) { return this.frame.left + (x - this.start) * this.pitch }
+  sy(y) {
+    const {start, end} = this.main.model.y_range, f = this.frame
+    return f.bottom - (y - start) / (end - start) * f.height
+  }
+  yAt(sy) {
+    const {start, end} = this.main.model.y_range, f = this.frame
+    return start + (f.bottom - sy) / f.height * (end - start)
+  }
+
+  home() {
+    this.manual = null
+    this.setView(this.last + 0.5 + this.gap(), this.pitch)
+  }
+  gap() { return Math.max(2, Math.min(RIGHT_GAP, this.visible * 0.06)) }
+
+  setView(right, pitch) {
+    if (!this.ready) return
+    pitch = snapPitch(Math.max(MIN_PITCH, Math.min(MAX_PITCH, pitch)))
+    const n = this.width / pitch
+    const first = this.model.extent[0]
+    right = Math.max(first + Math.min(20, n / 2), Math.min(right, this.last + n * 0.8))
+    let start = right - n
+    if (pitch >= 1) start = Math.round(start * pitch) / pitch      // bars land on whole pixels
+    this.pitch = pitch
+    this.right = start + n
+    this.main.model.x_range.setv({start, end: start + n}, quiet)
+    this.ticks = null
+    this.scale()
+    this.ask()
+    this.live.classList.toggle("on", this.right < this.last + 0.5)
+  }
+
+  get ready() { return this.attached && this.width > 10 && this.model.meta.state === "ready" }
+  get following() { return this.right === null || this.right >= this.seenLast }
+
+  resized() {
+    this.attach()
+    if (this.ready) requestAnimationFrame(() => this.right === null ? this.home() : this.setView(this.right, this.pitch))
+  }
+
+  metaChanged() {
+    const meta = this.model.meta
+    if (!this.attached) return
+    if (meta.generation !== this.generation && meta.state !== "loading") {
+      this.generation = meta.generation
+      this.manual = null
+      this.seenLast = this.last
+      this.right = null
+    }
+    this.notice.className = `wb-notice ${meta.state}`
+    this.notice.textContent = meta.state === "ready" ? "" : meta.state === "empty" ? `No bars of ${meta.label} at ${meta.timeframe} yet` : meta.message
+    if (this.ready && this.right === null) this.home()
+    this.drawLegend()
+    this.repaint()
+  }
+
+  dataChanged() {
+    if (!this.ready) return
+    this.ticks = null
+    const last = this.last
+    if (this.right === null) this.home()
+    else if (last !== this.seenLast && this.right >= this.seenLast) this.setView(this.right + last - this.seenLast, this.pitch)
+    else this.scale()
+    this.seenLast = last
+  }
+
+  // Scale the price axis to the bars on screen.
+  scale() {
+    const range = this.main.model.y_range
+    if (this.manual) {
+      range.setv({start: this.manual[0], end: this.manual[1]}, quiet)
+      return
+    }
+    const a = this.start - 0.5, b = this.right + 0.5
+    let low = Infinity, high = -Infinity
+    for (const {x, h, l} of [this.history.data, this.forming.data]) {
+      if (!x) continue
+      for (let i = lower(x, a); i < x.length && x[i] <= b; i++) {
+        if (l[i] < low) low = l[i]
+        if (h[i] > high) high = h[i]
+      }
+    }
+    if (!(high >= low)) return
+    const least = Math.max(high * 2e-4, 4 * 10 ** -this.model.meta.decimals)
+    const span = Math.max(high - low, least), mid = (high + low) / 2
+    const top = mid + span / 2, bottom = mid - span / 2
+    // volume stands in the lowest 15 %; candles end a little above it
+    range.setv({start: bottom - span * (VOLUME_SHARE + 0.05) / 0.72, end: top + span * 0.08 / 0.72}, quiet)
+  }
+
+  // Ask for bars that the view needs and the page does not hold.
+  ask() {
+    if (!this.ready) return
+    const k = thinning(this.pitch)
+    const x = this.history.data.x, n = this.visible
+    const first = x?.length ? x[0] : 0, end = x?.length ? x[x.length - 1] : -1
+    const heldK = this.heldK()
+    const oldest = this.model.extent[0]
+    const wantLeft = Math.max(oldest, this.start - n * 0.25), wantRight = Math.min(this.last - 1, this.right + n * 0.25)
+    const missing = first - heldK > wantLeft || end + heldK < wantRight - 1 || heldK !== k
+    const hungry = this.model.extent[1] && this.start < oldest + 50 * k
+    if (!missing && !hungry) return
+    const margin = Math.max(200 * k, n * 0.75)
+    const start = Math.floor((this.start - margin) / k) * k, stop = Math.ceil((this.right + margin) / k) * k
+    const key = [this.generation, start, stop, k, oldest].join()
+    if (key === this.askedKey) return
+    this.askedKey = key
+    clearTimeout(this.asking)
+    this.asking = setTimeout(() => this.model.send_msg({type: "window", generation: this.generation, start, end: stop, k}), missing ? 0 : 60)
+  }
+  heldK() {
+    const k = this.history.data.k
+    let most = 1
+    for (let i = 0; k && i < Math.min(k.length, 4); i++) most = Math.max(most, k[i])
+    return most
+  }
+
+  // -- painting ------------------------------------------------------------------------------------------------------------
+
+  repaint() { if (this.attached) for (const v of this.views) v.request_paint() }
+
+  paint(ctx) {
+    if (!this.ready) return
+    ctx.save()
+    ctx.translate(-0.5, -0.5)          // Bokeh shifts by half a pixel; whole pixels from here on
+    const f = this.frame
+    const parts = [this.history.data, this.forming.data].filter((d) => d.x?.length)
+    if (this.model.meta.is_intraday) this.paintSessions(ctx, f)
+    this.paintVolume(ctx, f, parts)
+    this.paintCandles(ctx, f, parts)
+    this.paintTimes(ctx, f)
+    this.paintMarkers(ctx, f)
+    this.paintLevels(ctx, f)
+    ctx.restore()
+  }
+
+  each(d, f, draw) {
+    const a = this.start - (d.k?.[0] ?? 1) - 1, b = this.right + 1
+    const from = d === this.forming.data && this.heldEnd() >= d.x[0] ? 1 : 0   // the first live row is the last closed bar
+    for (let i = Math.max(from, lower(d.x, a)); i < d.x.length && d.x[i] <= b; i++) draw(i)
+  }
+  heldEnd() { const {x, k} = this.history.data; return x?.length ? x[x.length - 1] + (k[k.length - 1] - 1) / 2 : -Infinity }
+
+  paintSessions(ctx, f) {
+    const marks = []
+    for (const d of [this.history.data, this.forming.data]) {
+      if (!d.x?.length) continue
+      this.each(d, f, (i) => marks.push([d.x[i] - d.k[i] / 2, d.x[i] + d.k[i] / 2, d.seg[i], d.day[i]]))
+    }
+    ctx.fillStyle = this.c.shade
+    let run = null
+    const flush = () => { if (run) { const a = Math.round(this.sx(run[0])), b = Math.round(this.sx(run[1])); ctx.fillRect(a, f.top, b - a, f.height) } run = null }
+    for (const [a, b, seg] of marks) {
+      if (seg === 2) flush()
+      else if (run) run[1] = b
+      else run = [a, b]
+    }
+    flush()
+    ctx.fillStyle = this.c.break
+    for (let i = 1; i < marks.length; i++) if (marks[i][3] !== marks[i - 1][3]) ctx.fillRect(Math.round(this.sx(marks[i][0])), f.top, 1, f.height)
+  }
+
+  body(k) {
+    let w = Math.floor(this.pitch * k * 0.8)
+    if (this.pitch * k >= 3) w = Math.min(w, Math.floor(this.pitch * k) - 1)
+    w = Math.max(1, w)
+    return w > 1 && w % 2 === 0 ? w - 1 : w
+  }
+
+  paintVolume(ctx, f, parts) {
+    let most = 0
+    for (const d of parts) this.each(d, f, (i) => { most = Math.max(most, d.v[i] / d.k[i]) })
+    if (!most) return
+    const height = f.height * VOLUME_SHARE
+    ctx.globalAlpha = 0.34
+    for (const up of [true, false]) {
+      ctx.fillStyle = up ? this.c.up : this.c.down
+      for (const d of parts) this.each(d, f, (i) => {
+        if ((d.c[i] >= d.o[i]) !== up || !d.v[i]) return
+        const w = this.body(d.k[i]), h = Math.max(1, Math.round(d.v[i] / d.k[i] / most * height))
+        ctx.fillRect(Math.round(this.sx(d.x[i])) - (w >> 1), f.bottom - h, w, h)
+      })
+    }
+    ctx.globalAlpha = 1
+  }
+
+  paintCandles(ctx, f, parts) {
+    const {start, end} = this.main.model.y_range, perUnit = f.height / (end - start)
+    const sy = (y) => Math.round(f.bottom - (y - start) * perUnit)
+    const stale = this.isStale
+    for (const up of [true, false]) {
+      ctx.fillStyle = up ? this.c.up : this.c.down
+      if (stale) ctx.globalAlpha = 0.55
+      for (const d of parts) this.each(d, f, (i) => {
+        if ((d.c[i] >= d.o[i]) !== up) return
+        const w = this.body(d.k[i]), cx = Math.round(this.sx(d.x[i]))
+        const high = sy(d.h[i]), low = sy(d.l[i])
+        ctx.fillRect(cx, high, 1, Math.max(1, low - high))
+        if (w === 1) return
+        const a = sy(Math.max(d.o[i], d.c[i])), b = sy(Math.min(d.o[i], d.c[i]))
+        ctx.fillRect(cx - (w >> 1), a, w, Math.max(1, b - a))
+      })
+      ctx.globalAlpha = 1
+    }
+  }
+
+  paintLevels(ctx, f) {
+    for (const level of this.shownLevels()) {
+      const y = Math.round(this.sy(level.price))
+      if (y < f.top || y > f.bottom) continue
+      dashed(ctx, f.left, f.right, y, this.c[level.colour] ?? level.colour, level.is_own ? [] : [5, 4])
+      ctx.fillStyle = this.c[level.colour] ?? level.colour
+      ctx.font = "11px system-ui, sans-serif"
+      ctx.textAlign = "right"
+      if (level.label) ctx.fillText(level.label, f.right - 6, y - 4)
+    }
+    const d = this.forming.data
+    if (!d.x?.length) return
+    const i = d.x.length - 1, y = Math.round(this.sy(d.c[i]))
+    if (y >= f.top && y <= f.bottom) dashed(ctx, f.left, f.right, y, this.lastColour(), [1, 2])
+  }
+  lastColour() {
+    const d = this.forming.data, i = d.x.length - 1
+    return this.isStale ? this.c.stale : d.c[i] >= d.o[i] ? this.c.up : this.c.down
+  }
+  get isStale() { return ["STALE", "REFUSED"].includes(this.model.status.mode) }
+
+  paintTimes(ctx, f) {
+    for (const {ts, label, colour} of this.model.times) {
+      const x = Math.round(this.sx(this.placeOf(ts)))
+      if (!(x >= f.left && x <= f.right)) continue
+      ctx.fillStyle = this.c[colour] ?? colour
+      ctx.globalAlpha = 0.7
+      ctx.fillRect(x, f.top, 1, f.height)
+      ctx.globalAlpha = 1
+      ctx.font = "11px system-ui, sans-serif"
+      ctx.textAlign = "left"
+      if (label) ctx.fillText(label, x + 4, f.top + 44)
+    }
+  }
+
+  // Arrows below buys and above sells, clear of the candle.
+  paintMarkers(ctx, f) {
+    this.hot = []
+    for (const m of this.model.markers) {
+      const at = this.barAt(m.ts)
+      if (!at) continue
+      const x = Math.round(this.sx(at.x)), buy = m.side === "buy"
+      if (x < f.left - 6 || x > f.right + 6) continue
+      const y = Math.round(this.sy(buy ? at.l : at.h)) + (buy ? 8 : -8), s = buy ? 1 : -1
+      ctx.fillStyle = buy ? this.c.up : this.c.down
+      ctx.beginPath()
+      ctx.moveTo(x + 0.5, y)
+      ctx.lineTo(x + 5.5, y + 7 * s)
+      ctx.lineTo(x + 2, y + 7 * s)
+      ctx.lineTo(x + 2, y + 12 * s)
+      ctx.lineTo(x - 1, y + 12 * s)
+      ctx.lineTo(x - 1, y + 7 * s)
+      ctx.lineTo(x - 4.5, y + 7 * s)
+      ctx.fill()
+      const py = this.sy(m.price)
+      ctx.fillRect(x - 5, Math.round(py), 4, 1)
+      this.hot.push({x, y: y + 6 * s, m})
+    }
+  }
+
+  shownLevels() {
+    return this.drag?.level ? this.model.levels.map((l) => l.id === this.drag.level.id ? this.drag.level : l) : this.model.levels
+  }
+
+  afterPaint() {
+    this.painted++
+    if (!this.ready) return
+    this.drawLast()
+    this.drawLevels()
+    this.drawCross()
+    if (!this.cursor) this.drawLegend()
+    const n = this.forming.data.n?.[0] ?? 0
+    if (n - this.acked >= ACK_EVERY || n < this.acked) {
+      this.acked = n
+      this.model.send_msg({type: "ack", n})
+    }
+  }
+
+  // -- axis of times -------------------------------------------------------------------------------------------------------
+
+  // Labels where the clock turns over: years before months before days before hours; never closer than they are wide.
+  timeTicks() {
+    const key = `${this.start}|${this.right}|${this.width}|${this.history.data.x?.length}|${this.last}`
+    if (this.ticks?.key === key) return this.ticks.list
+    const marks = []
+    let before = null
+    for (const d of [this.history.data, this.forming.data]) {
+      if (!d.x?.length) continue
+      const edge = d === this.forming.data && this.heldEnd() >= d.x[0] ? 1 : 0
+      for (let i = Math.max(edge, lower(d.x, this.start) - 1); i < d.x.length && d.x[i] <= this.right; i++) {
+        const now = d.ny[i]
+        if (before !== null && d.x[i] >= this.start) marks.push({x: d.x[i], ny: now, weight: weightOf(before, now, this.model.meta.is_intraday)})
+        before = now
+      }
+    }
+    const list = []
+    const room = 62 / this.pitch
+    for (let weight = 9; weight >= 0; weight--) {
+      for (const mark of marks) {
+        if (mark.weight !== weight) continue
+        const at = lower(list, mark.x, (t) => t.x)
+        if (list[at - 1] && mark.x - list[at - 1].x < room || list[at] && list[at].x - mark.x < room) continue
+        list.splice(at, 0, {x: mark.x, label: labelOf(mark, this.model.meta.is_intraday)})
+      }
+    }
+    this.ticks = {key, list}
+    return list
+  }
+
+  placeOf(ts) {
+    for (const d of [this.forming.data, this.history.data]) {
+      if (!d.ts?.length || ts < d.ts[0]) continue
+      return d.x[lower(d.ts, ts + 1e-9) - 1]
+    }
+    return NaN
+  }
+  barAt(ts) {
+    for (const d of [this.forming.data, this.history.data]) {
+      if (!d.ts?.length || ts < d.ts[0]) continue
+      const i = lower(d.ts, ts + 1e-9) - 1
+      return {x: d.x[i], h: d.h[i], l: d.l[i]}
+    }
+    return null
+  }
+
+  // -- what lies over the canvas -------------------------------------------------------------------------------------------
+
+  price(y) { return y.toFixed(this.model.meta.decimals ?? 2) }
+
+  drawLast() {
+    if (!this.ready || !this.forming.data.x?.length) { this.lastTag.style.display = "none"; return }
+    const d = this.forming.data, i = d.x.length - 1, f = this.frame
+    const y = Math.max(f.top + 8, Math.min(f.bottom - 8, this.sy(d.c[i])))
+    const count = this.countdown()
+    const text = this.price(d.c[i])
+    if (this.lastTag.dataset.text !== text + count) {
+      this.lastTag.dataset.text = text + count
+      this.lastTag.replaceChildren(text, ...(count ? [node("small", "", null, count)] : []))
+    }
+    Object.assign(this.lastTag.style, {display: "", top: `${y}px`, left: `${f.right + 1}px`, background: this.lastColour()})
+  }
+
+  // Time until the newest bar closes, on the market's own clock.
+  countdown() {
+    const d = this.forming.data, i = d.x.length - 1, meta = this.model.meta
+    const now = d.now?.[i]
+    if (now !== this.clockAt?.now) this.clockAt = {now, at: performance.now()}
+    const speed = this.model.status.speed ?? 1
+    const drift = Math.min(3, (performance.now() - this.clockAt.at) / 1000) * speed
+    const left = Math.ceil(d.te[i] - now - drift)
+    if (!(d.x.length > 1) || left < 0 || !meta.is_intraday) return ""
+    const h = Math.floor(left / 3600), m = Math.floor(left / 60) % 60, s = left % 60
+    return h ? `${h}:${two(m)}:${two(s)}` : `${two(m)}:${two(s)}`
+  }
+
+  drawLevels() {
+    const f = this.frame
+    const wanted = this.shownLevels()
+    while (this.lines.children.length < wanted.length) {
+      const line = node("div", "wb-level", this.lines)
+      node("span", "wb-tag", line)
+      const close = node("button", "", line, "×")
+      close.title = "Delete this level"
+      close.addEventListener("pointerdown", (e) => { e.stopPropagation(); this.saveLevels(this.model.levels.filter((l) => l.id !== line.dataset.id)) })
+    }
+    while (this.lines.children.length > wanted.length) this.lines.lastChild.remove()
+    wanted.forEach((level, i) => {
+      const line = this.lines.children[i], y = this.sy(level.price)
+      line.dataset.id = level.id
+      line.classList.toggle("own", !!level.is_own)
+      Object.assign(line.style, {display: y < f.top || y > f.bottom ? "none" : "", top: `${Math.round(y)}px`, left: `${f.left}px`, width: `${f.width}px`})
+      const tag = line.firstChild
+      tag.textContent = this.price(level.price)
+      tag.style.background = this.c[level.colour] ?? level.colour
+    })
+  }
+
+  drawCross() {
+    const c = this.cursor, show = c && this.ready
+    for (const part of [this.crossX, this.crossY, this.tagX, this.tagY]) part.style.display = show ? "" : "none"
+    if (!show) return
+    const f = this.frame, bar = Math.round(this.start + (c.x - f.left) / this.pitch)
+    const x = Math.round(this.sx(bar)), y = Math.round(c.y)
+    const inside = c.y >= f.top && c.y <= f.bottom
+    Object.assign(this.crossX.style, {left: `${x}px`, height: `${this.root.clientHeight - 24}px`})
+    Object.assign(this.crossY.style, {top: `${y}px`, left: `${f.left}px`, width: `${f.width}px`})
+    if (inside) {
+      this.tagY.textContent = this.price(this.yAt(c.y))
+      Object.assign(this.tagY.style, {top: `${y}px`, left: `${f.right + 1}px`})
+    } else this.tagY.style.display = "none"
+    const found = this.find(bar)
+    if (found) {
+      this.tagX.textContent = stamp(found.d.ny[found.i], this.model.meta.is_intraday)
+      const half = this.tagX.offsetWidth / 2
+      this.tagX.style.left = `${Math.max(f.left + half, Math.min(f.right - half, x))}px`
+    } else this.tagX.style.display = "none"
+  }
+
+  find(bar) {
+    for (const d of [this.forming.data, this.history.data]) {
+      if (!d.x?.length || bar < d.x[0] - d.k[0] / 2) continue
+      const i = Math.min(d.x.length - 1, Math.max(0, lower(d.x, bar + 0.5) - 1))
+      if (d === this.forming.data && i === 0 && this.heldEnd() >= d.x[0] && bar < d.x[0]) continue
+      return Math.abs(d.x[i] - bar) <= Math.max(1, d.k[i]) ? {d, i} : null
+    }
+    return null
+  }
+
+  drawLegend() {
+    const meta = this.model.meta
+    if (!this.attached) return
+    const f = this.frame
+    const bar = this.cursor ? Math.round(this.start + (this.cursor.x - f.left) / this.pitch) : this.last
+    const found = meta.state === "ready" ? this.find(Math.min(bar, this.last)) : null
+    const head = `<b>${escape(meta.label ?? "")}</b><span class="q">${escape(meta.timeframe ?? "")} · ${escape(meta.source ?? "")}</span>`
+    let text = head
+    if (found) {
+      const {d, i} = found, p = (v) => this.price(v)
+      const before = this.closeBefore(found), change = d.c[i] - before, up = change >= 0
+      const tone = up ? "up" : "down"
+      text += ["o", "h", "l", "c"].map((n) => `<i>${n.toUpperCase()}</i><em class="${tone}">${p(d[n][i])}</em>`).join("")
+      text += `<em class="${tone}">${up ? "▲" : "▼"} ${sign(change)}${p(Math.abs(change))} (${sign(change)}${(Math.abs(change) / before * 100).toFixed(2)}%)</em>`
+      text += `<i>Vol</i><em class="v">${short(d.v[i])}</em>`
+      if (this.model.legend.length) {
+        text += "<br>" + this.model.legend.filter((s) => s.pane < 0).map((s) => {
+          const v = d[s.column]?.[i]
+          return `<span style="color:${this.c[s.colour] ?? s.colour}">${escape(s.label)} ${v == null || Number.isNaN(v) ? "–" : p(v)}</span>`
+        }).join("")
+      }
+    }
+    if (text !== this.legendText) { this.legend.innerHTML = text; this.legendText = text }
+  }
+  closeBefore({d, i}) {
+    if (i > 0) return d.c[i - 1]
+    const h = this.history.data
+    if (d === this.forming.data && h.x?.length) { const at = lower(h.x, d.x[0]) - 1; if (at >= 0) return h.c[at] }
+    return d.o[i]
+  }
+
+  drawStatus() {
+    const {mode, age_s, reason} = this.model.status
+    const dead = ["STALE", "REFUSED", "DEGRADED"].includes(mode)
+    this.root.classList.toggle("stale", ["STALE", "REFUSED"].includes(mode))
+    this.stale.style.display = dead ? "" : "none"
+    if (dead) this.stale.textContent = `${mode}${age_s == null ? "" : ` · last data ${age(age_s)} ago`}${reason ? ` · ${reason}` : ""}`
+    this.repaint()
+  }
+
+  // -- mouse ---------------------------------------------------------------------------------------------------------------
+
+  at(e) {
+    const box = this.over.getBoundingClientRect()
+    return {x: e.clientX - box.left, y: e.clientY - box.top}
+  }
+  zone(p) {
+    const f = this.frame
+    if (p.x > f.right) return "price"
+    if (p.y > this.root.clientHeight - 26) return "time"
+    return "plot"
+  }
+
+  onWheel(e) {
+    if (!this.ready) return
+    e.preventDefault()
+    const step = e.deltaMode === 1 ? e.deltaY * 30 : e.deltaY
+    if (e.shiftKey || Math.abs(e.deltaX) > Math.abs(e.deltaY)) return this.setView(this.right + (e.deltaX || step) / this.pitch, this.pitch)
+    if (this.zone(this.at(e)) === "price") return this.scaleBy(Math.exp(step / 500))
+    this.zoom(Math.exp(-step / 400))
+  }
+
+  // The right edge stays where it is.
+  zoom(factor) {
+    let pitch = this.pitch * factor
+    if (this.pitch >= 3 && snapPitch(pitch) === this.pitch) pitch = this.pitch + (factor > 1 ? 1 : -1)
+    const keep = this.following ? this.last + 0.5 + (this.right - this.last - 0.5) * this.pitch / Math.max(MIN_PITCH, Math.min(MAX_PITCH, snapPitch(pitch))) : this.right
+    this.setView(keep, pitch)
+  }
+
+  scaleBy(factor) {
+    const {start, end} = this.main.model.y_range, mid = (start + end) / 2, half = (end - start) / 2 * factor
+    this.manual = [mid - half, mid + half]
+    this.scale()
+  }
+
+  onDown(e) {
+    if (!this.ready || e.button !== 0) return
+    const p = this.at(e), zone = this.zone(p)
+    this.over.setPointerCapture(e.pointerId)
+    const {start, end} = this.main.model.y_range
+    const level = zone === "plot" && this.nearLevel(p)
+    this.drag = {zone, p, right: this.right, pitch: this.pitch, y: [start, end], moved: false, level: level ? {...level} : null}
+  }
+
+  onMove(e) {
+    if (!this.attached) return
+    const p = this.at(e)
+    this.cursor = this.zone(p) === "plot" ? p : null
+    if (this.drag) this.dragTo(p)
+    else this.over.style.cursor = this.tool ? "copy" : {price: "ns-resize", time: "ew-resize"}[this.zone(p)] ?? (this.nearLevel(p) ? "grab" : "crosshair")
+    this.drawTip(p)
+    this.drawCross()
+    this.drawLegend()
+  }
+
+  dragTo(p) {
+    const d = this.drag, dx = p.x - d.p.x, dy = p.y - d.p.y
+    if (!d.moved && Math.hypot(dx, dy) < 3) return
+    d.moved = true
+    const [low, high] = d.y
+    if (d.level) { d.level.price = round(this.yAt(p.y), this.model.meta.decimals); this.main.request_paint(); return }
+    if (d.zone === "price") {
+      const mid = (low + high) / 2, half = (high - low) / 2 * Math.exp(dy / 200)
+      this.manual = [mid - half, mid + half]
+      return this.scale()
+    }
+    if (d.zone === "time") return this.setView(d.right, d.pitch * Math.exp(dx / 300))
+    if (this.manual) {
+      const shift = dy / this.frame.height * (high - low)
+      this.manual = [low + shift, high + shift]
+    }
+    this.setView(d.right - dx / this.pitch, d.pitch)
+  }
+
+  onUp(e) {
+    const d = this.drag
+    this.drag = null
+    if (!d) return
+    if (d.level && d.moved) this.saveLevels(this.model.levels.map((l) => l.id === d.level.id ? d.level : l))
+    else if (!d.moved && this.tool === "level" && d.zone === "plot") this.addLevel(this.yAt(d.p.y))
+  }
+
+  onDouble(e) {
+    const zone = this.zone(this.at(e))
+    if (zone === "price") { this.manual = null; this.scale() }
+    else if (zone === "time") { this.pitch = HOME_PITCH; this.home() }
+    else this.home()
+  }
+
+  nearLevel(p) {
+    return this.model.levels.find((l) => l.is_own && Math.abs(this.sy(l.price) - p.y) < 5)
+  }
+  pickTool(tool) {
+    this.tool = tool
+    this.root.classList.toggle("drawing", !!tool)
+  }
+  addLevel(price) {
+    const level = {id: `h${Date.now().toString(36)}`, price: round(price, this.model.meta.decimals), label: "", colour: "accent", is_own: true}
+    this.pickTool(null)
+    this.saveLevels([...this.model.levels, level])
+  }
+  saveLevels(levels) {
+    this.model.send_msg({type: "levels", levels})
+  }
+
+  drawTip(p) {
+    const near = this.hot?.find((h) => Math.hypot(h.x - p.x, h.y - p.y) < 10)
+    this.tip.style.display = near ? "" : "none"
+    if (!near) return
+    const {m} = near
+    this.tip.textContent = `${m.side === "buy" ? "Buy" : "Sell"} ${m.qty ?? ""} @ ${this.price(m.price)}${m.text ? ` · ${m.text}` : ""}`
+    Object.assign(this.tip.style, {left: `${p.x + 12}px`, top: `${p.y + 12}px`})
+  }
+
+  // -- leaving as a picture ------------------------------------------------------------------------------------------------
+
+  picture() {
+    const box = this.root.getBoundingClientRect(), ratio = window.devicePixelRatio || 1
+    const canvas = document.createElement("canvas")
+    canvas.width = Math.round(box.width * ratio)
+    canvas.height = Math.round(box.height * ratio)
+    const ctx = canvas.getContext("2d")
+    ctx.fillStyle = this.c.background
+    ctx.fillRect(0, 0, canvas.width, canvas.height)
+    for (const v of this.views) {
+      const at = v.el.getBoundingClientRect()
+      ctx.drawImage(v.export("png").canvas, (at.left - box.left) * ratio, (at.top - box.top) * ratio)
+    }
+    ctx.scale(ratio, ratio)
+    this.pictureTexts(ctx, box)
+    return canvas
+  }
+  pictureTexts(ctx, box) {
+    ctx.textBaseline = "middle"
+    for (const tag of [this.lastTag, ...this.lines.querySelectorAll(".wb-tag")]) {
+      const at = tag.getBoundingClientRect()
+      if (!at.width) continue
+      ctx.fillStyle = tag.style.background
+      ctx.fillRect(at.left - box.left, at.top - box.top, at.width, at.height)
+      ctx.fillStyle = this.c.tag_text
+      ctx.font = "11px system-ui, sans-serif"
+      ctx.fillText(tag.firstChild?.textContent ?? "", at.left - box.left + 5, at.top - box.top + 9)
+    }
+    ctx.fillStyle = this.c.text
+    ctx.font = "12px system-ui, sans-serif"
+    this.legend.innerText.split("\n").forEach((line, i) => ctx.fillText(line, 10, 14 + 18 * i))
+  }
+  png() {
+    const link = document.createElement("a"), meta = this.model.meta
+    link.download = `${meta.symbol.replaceAll(":", "_")}_${meta.timeframe}_${stamp(this.forming.data.ny?.at(-1) ?? 0, true).replaceAll(/[ :]/g, "-")}.png`
+    link.href = this.picture().toDataURL("image/png")
+    link.click()
+  }
+
+  // -- for tests -----------------------------------------------------------------------------------------------------------
+
+  snapshot() {
+    const pick = (d) => Object.fromEntries(["x", "k", "ts", "o", "h", "l", "c", "v"].map((n) => [n, Array.from(d[n] ?? [])]))
+    const {generation, symbol, timeframe, state} = this.model.meta
+    return {generation, symbol, timeframe, state, count: this.forming.data.count?.[0] ?? 0, extent: this.model.extent, history: pick(this.history.data), live: pick(this.forming.data),
+            view: [this.start, this.right, this.pitch], painted: this.painted}
+  }
+}
+
+// -- small things ----------------------------------------------------------------------------------------------------------
+
+function node(tag, cls, parent, text) {
+  const el = document.createElement(tag)
+  if (cls) el.className = cls
+  if (text != null) el.textContent = text
+  parent?.append(el)
+  return el
+}
+
+// First index whose value is >= x.
+function lower(values, x, key) {
+  let a = 0, b = values.length
+  while (a < b) {
+    const m = (a + b) >> 1
+    if ((key ? key(values[m]) : values[m]) < x) a = m + 1
+    else b = m
+  }
+  return a
+}
+
+function snapPitch(pitch) {
+  return pitch >= 3 ? Math.round(pitch) : pitch >= 1 ? Math.round(pitch * 2) / 2 : pitch
+}
+// Bars per drawn bar, a power of two, so that each has at least a pixel and a half.
+function thinning(pitch) {
+  let k = 1
+  while (pitch * k < 1.5 && k < 1024) k *= 2
+  return k
+}
+
+function weightOf(before, now, intraday) {
+  const a = new Date(before * 1000), b = new Date(now * 1000)
+  if (a.getUTCFullYear() !== b.getUTCFullYear()) return 9
+  if (a.getUTCMonth() !== b.getUTCMonth()) return 8
+  if (!intraday) return Math.floor(before / 604800 + 3 / 7) !== Math.floor(now / 604800 + 3 / 7) ? 7 : 6
+  if (a.getUTCDate() !== b.getUTCDate()) return 7
+  const minute = Math.floor(now / 60) % 1440, earlier = Math.floor(before / 60) % 1440
+  let weight = 0
+  for (const [w, step] of [[6, 240], [5, 60], [4, 30], [3, 15], [2, 5]]) if (Math.floor(minute / step) !== Math.floor(earlier / step)) { weight = w; break }
+  return weight
+}
+
+const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+function labelOf({ny, weight}, intraday) {
+  const d = new Date(ny * 1000)
+  if (weight === 9) return String(d.getUTCFullYear())
+  if (weight === 8 && !intraday) return MONTHS[d.getUTCMonth()]
+  if (weight >= 7 && intraday) return `${DAYS[d.getUTCDay()]} ${d.getUTCDate()} ${MONTHS[d.getUTCMonth()]}`
+  if (!intraday) return `${d.getUTCDate()} ${MONTHS[d.getUTCMonth()]}`
+  return `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}`
+}
+function stamp(ny, intraday) {
+  const d = new Date(ny * 1000)
+  const day = `${DAYS[d.getUTCDay()]} ${d.getUTCDate()} ${MONTHS[d.getUTCMonth()]} ${d.getUTCFullYear()}`
+  return intraday ? `${day} ${two(d.getUTCHours())}:${two(d.getUTCMinutes())}` : day
+}
+function dashed(ctx, left, right, y, colour, dash) {
+  ctx.save()
+  ctx.strokeStyle = colour
+  ctx.lineWidth = 1
+  ctx.setLineDash(dash)
+  ctx.beginPath()
+  ctx.moveTo(left, y + 0.5)
+  ctx.lineTo(right, y + 0.5)
+  ctx.stroke()
+  ctx.restore()
+}
+function two(n) { return String(n).padStart(2, "0") }
+function sign(v) { return v > 0 ? "+" : v < 0 ? "−" : "" }
+function round(v, decimals) { const f = 10 ** (decimals ?? 2); return Math.round(v * f) / f }
+function short(v) {
+  for (const [unit, name] of [[1e9, "B"], [1e6, "M"], [1e3, "K"]]) if (v >= unit) return (v / unit).toFixed(v >= 100 * unit ? 0 : v >= 10 * unit ? 1 : 2) + name
+  return String(Math.round(v))
+}
+function age(s) { return s < 90 ? `${Math.round(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} days` }
+function escape(text) { return String(text).replace(/[&<>"]/g, (c) => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})[c]) }
