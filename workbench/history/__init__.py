@@ -1,0 +1,1 @@
+"""Recorded markets: reading and writing files, the Parquet store, and the audit of both. Floor 1."""

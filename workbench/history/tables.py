@@ -1,0 +1,118 @@
+"""Files as tables of text and numbers: CSV, CSV in gzip, Parquet. Damage becomes a `FileError` in words; broken lines are counted.
+
+Floor 1: pyarrow inside.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import FileError, SchemaError
+
+EXTENSIONS = (".parquet", ".csv", ".csv.gz")
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass
+class RawTable:
+    """The content of one file: a pyarrow table, and reason -> lines that could not be read."""
+
+    data: Any
+    rejected: dict[str, int] = field(default_factory=dict)
+
+
+def extension(path: Path) -> str:
+    """Return '.parquet', '.csv' or '.csv.gz'; FileError names the allowed ones for anything else."""
+    name = path.name.lower()
+    found = next((e for e in reversed(EXTENSIONS) if name.endswith(e)), None)
+    if found is None:
+        raise FileError(f"file: received {path.name!r}; allowed: names that end in {', '.join(EXTENSIONS)}")
+    return found
+
+
+def read_raw(path: Path, text_columns: Callable[[list[str]], Iterable[str]]) -> RawTable:
+    """Return the file's table. `text_columns` says, from the header, which CSV columns stay text; the rest are numbers where they can be."""
+    kind = extension(path)
+    try:
+        if kind == ".parquet":
+            return _read_parquet(path)
+        content = gzip.decompress(path.read_bytes()) if kind == ".csv.gz" else path.read_bytes()
+    except FileNotFoundError:
+        raise FileError(f"file: received {str(path)!r}, which does not exist") from None
+    except IsADirectoryError:
+        raise FileError(f"file: received {str(path)!r}, which is a folder; allowed: one {', '.join(EXTENSIONS)} file") from None
+    except EOFError:
+        raise FileError(f"{path.name}: truncated: the gzip stream ends before its end mark; fetch or record the file again") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise FileError(f"{path.name}: corrupt: named .gz, but not a whole gzip stream ({error})") from None
+    except OSError as error:
+        raise FileError(f"{path.name}: can't be read: {error.strerror or error}") from None
+    return _read_csv(path, content, text_columns)
+
+
+def _read_parquet(path: Path) -> RawTable:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path.stat()  # FileNotFoundError in the system's words, before pyarrow's
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+        if isinstance(error, IsADirectoryError):
+            raise
+        first = str(error).split("\n", 1)[0]
+        raise FileError(f"{path.name}: corrupt or truncated: no readable Parquet file ({first})") from None
+    plain = [column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column for column in table.columns]
+    return RawTable(pa.table(plain, names=table.column_names))
+
+
+def _read_csv(path: Path, content: bytes, text_columns: Callable[[list[str]], Iterable[str]]) -> RawTable:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    header, delimiter = _header(path, content)
+    broken: list[int] = []
+
+    def skip(row: Any) -> str:
+        broken.append(row.actual_columns)
+        return "skip"
+
+    as_text = dict.fromkeys(text_columns(header), pa.string())
+    parse = pa_csv.ParseOptions(delimiter=delimiter, invalid_row_handler=skip)
+    read = pa_csv.ReadOptions(block_size=max(1 << 20, min(len(content), 1 << 24)))
+    as_numbers = as_text | {name: pa.float64() for name in header if name not in as_text}
+    for types in (as_numbers, as_text | dict.fromkeys(header, pa.string())):
+        broken.clear()
+        try:
+            table = pa_csv.read_csv(pa.BufferReader(content), read, parse, pa_csv.ConvertOptions(column_types=types))
+        except pa.ArrowInvalid as error:
+            problem = str(error).split("\n", 1)[0]
+            continue
+        rejected = {"line with the wrong number of fields": len(broken)} if broken else {}
+        return RawTable(table, rejected)
+    raise FileError(f"{path.name}: can't be read as CSV ({problem})")
+
+
+def _header(path: Path, content: bytes) -> tuple[list[str], str]:
+    """Return column names and delimiter of the first line."""
+    if not content.strip():
+        raise FileError(f"{path.name}: received an empty file")
+    try:
+        line = content[: 1 << 16].decode("utf-8-sig", "strict" if len(content) < 1 << 16 else "ignore").lstrip("\r\n").splitlines()[0]
+    except UnicodeDecodeError:
+        raise FileError(f"{path.name}: corrupt: a .csv has to be UTF-8 text, this is binary") from None
+    if "\x00" in line:
+        raise FileError(f"{path.name}: corrupt: a .csv has to be text, this is binary")
+    delimiter = max(_DELIMITERS, key=line.count)
+    names = next(csv.reader(io.StringIO(line), delimiter=delimiter))
+    if len(set(names)) < len(names):
+        twice = sorted({n for n in names if names.count(n) > 1})
+        raise SchemaError(f"{path.name}: columns: received {twice} more than once; allowed: each name once")
+    return names, delimiter
