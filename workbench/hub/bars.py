@@ -370,6 +370,8 @@ def warm() -> threading.Thread:
 
 
 def _warm() -> None:
+    from workbench.hub import rollup
+
     sessions = np.array([(19_800, 60, 120, 180, 240)], SESSION_DTYPE)
     for name in ("pre_open", "open", "close", "post_close"):
         sessions[name] *= NS_PER_MIN
@@ -382,4 +384,5 @@ def _warm() -> None:
     builder.add(trades)
     builder.forget(0)
     ids = np.zeros((2, 6), np.int16)
-    build_bars(trades["ts_event"], trades["price"], trades["size"], conditions=ids, sessions=sessions)
+    bars = build_bars(trades["ts_event"], trades["price"], trades["size"], conditions=ids, sessions=sessions)
+    rollup.warm(bars, sessions)

@@ -1,0 +1,261 @@
+"""1-minute bars into longer ones: 2m 3m 5m 10m 15m 30m 1h 2h 4h 1d 1w, a whole history at once or bar by bar.
+
+Buckets are anchored at the start of their segment (pre-market, regular, after-hours) and never straddle two; the last one of a
+segment may be shorter. A bucket's `ts_close` is its nominal end, whether or not its last minute traded. 1d and 1w are made of
+regular-session minutes and carry the first session's open and the last session's close.
+
+Each timeframe is made from one fixed shorter one (`plan`), so the batch and the live path do the same arithmetic and give the
+same bars bit for bit. vwap and vw_std combine exactly in the mathematical sense (sums about a near reference), and are NaN when a
+part with volume does not know its own. `source` is that of the parts, the least trusted one when they differ.
+
+Floor 2. numba is imported at first use.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from workbench.errors import RecordError, TimeframeError, choices
+from workbench.hub.bars import session_rows
+from workbench.sessions import ANCHORS, Anchor, SessionCalendar
+from workbench.types import BAR_DTYPE, TIMEFRAMES, Timeframe
+
+ROLLED = tuple(label for label in TIMEFRAMES if label != "1m")
+
+# timeframe -> the one it is made from, which divides it in every segment. A 4h bar anchored at the clock may cut an hour bar in
+# two (12:00 lies inside 11:30-12:30), hence half hours.
+_PARENTS = {"2m": "1m", "3m": "1m", "5m": "1m", "10m": "5m", "15m": "5m", "30m": "15m", "1h": "30m", "2h": "1h", "4h": "1h", "1d": "1h", "1w": "1d"}
+_CLOCK_PARENTS = _PARENTS | {"4h": "30m"}
+
+_NO_ROWS = np.zeros(0, BAR_DTYPE)
+_NO_FRAMES = np.zeros(0, np.int64)
+
+
+def _kernels() -> Any:
+    from workbench.hub import kernels
+
+    return kernels
+
+
+@functools.cache
+def plan(timeframes: tuple[str, ...], anchor: Anchor) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the timeframes to be made, parents first and those needed on the way included, and the kernels' table of them.
+
+    The table is int64, shape (n, 3): how it is cut, length [ns], index of the parent (-1 = the 1-minute bars).
+    """
+    if anchor not in ANCHORS:
+        raise TimeframeError(f"anchor: received {choices(anchor, ANCHORS)}")
+    parents = _PARENTS if anchor == "session_rth" else _CLOCK_PARENTS
+    needed: set[str] = set()
+    for label in timeframes:
+        step = Timeframe.parse(label).label
+        while step != "1m":
+            needed.add(step)
+            step = parents[step]
+    labels = tuple(label for label in ROLLED if label in needed)
+    table = np.array([(_kind(f, anchor), TIMEFRAMES[f].length_ns, labels.index(parents[f]) if parents[f] != "1m" else -1) for f in labels], np.int64)
+    return labels, table.reshape(-1, 3)
+
+
+def _kind(label: str, anchor: Anchor) -> int:
+    k = _kernels()
+    if label in ("1d", "1w"):
+        return int(k.DAILY if label == "1d" else k.WEEKLY)
+    if label != "4h":
+        return int(k.BY_SEGMENT)
+    return int({"session_rth": k.BY_SEGMENT, "session_eth": k.BY_DAY, "natural": k.BY_CLOCK}[anchor])
+
+
+# -- batch -----------------------------------------------------------------------------------------------------------------------
+
+
+def rollup(
+    rows_1m: np.ndarray,
+    timeframe: str | Timeframe,
+    sessions: SessionCalendar | np.ndarray,
+    *,
+    anchor: Anchor = "session_rth",
+    until_ns: int | None = None,
+) -> np.ndarray:
+    """Return 1-minute bars rolled up to `timeframe`; see `rollup_all`."""
+    label = Timeframe.parse(timeframe).label
+    return rollup_all(rows_1m, sessions, timeframes=(label,), anchor=anchor, until_ns=until_ns)[label]
+
+
+def rollup_all(
+    rows_1m: np.ndarray,
+    sessions: SessionCalendar | np.ndarray,
+    *,
+    timeframes: Iterable[str | Timeframe] = ROLLED,
+    anchor: Anchor = "session_rth",
+    until_ns: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Return 1-minute bars rolled up to every one of `timeframes`, label -> BAR_DTYPE rows in time order.
+
+    Parameters
+    ----------
+    rows_1m : BAR_DTYPE rows, by ts_open, each once. Rows outside trading hours are left out.
+    anchor : where 4-hour bars begin: 'session_rth' at each segment's start, 'session_eth' 04-08-12-16-20 New York across segments,
+        'natural' at the same clock hours but inside segments.
+    until_ns : the present moment; bars that end later are marked `is_partial`. None: all are finished.
+
+    Raises
+    ------
+    RecordError       If rows are not BAR_DTYPE or not in order.
+    TimeframeError    If a timeframe or the anchor is not one the workbench builds.
+    """
+    wanted = tuple(Timeframe.parse(t).label for t in timeframes)
+    _check_rows(rows_1m)
+    labels, table = plan(wanted, anchor)
+    spans = session_rows(sessions)
+    made: dict[str, np.ndarray] = {"1m": rows_1m}
+    for i, label in enumerate(labels):
+        parent = labels[table[i, 2]] if table[i, 2] >= 0 else "1m"
+        made[label] = _roll(made[parent], spans, int(table[i, 0]), int(table[i, 1]))
+    out = {label: made[label].copy() if label == "1m" else made[label] for label in wanted}
+    if until_ns is not None:
+        for rows in out.values():
+            rows["is_partial"] |= rows["ts_close"] > until_ns
+    return out
+
+
+def _check_rows(rows: np.ndarray) -> None:
+    if rows.dtype != BAR_DTYPE:
+        raise RecordError(f"rows_1m: received {rows.dtype}; allowed: BAR_DTYPE")
+    ts = rows["ts_open"]
+    if len(ts) > 1 and not (ts[1:] > ts[:-1]).all():
+        at = int(np.argmin(ts[1:] > ts[:-1]))
+        raise RecordError(f"rows_1m: received ts_open {ts[at]} before {ts[at + 1]}; allowed: ascending, each minute once")
+
+
+def _roll(rows: np.ndarray, sessions: np.ndarray, kind: int, length_ns: int) -> np.ndarray:
+    """Return `rows` (shorter bars) rolled up by one step."""
+    out = np.empty(_room(rows, sessions, length_ns), BAR_DTYPE)
+    n = _kernels().roll(rows, sessions, kind, length_ns, out)
+    return out[:n] if 2 * n >= len(out) else out[:n].copy()
+
+
+def _room(rows: np.ndarray, sessions: np.ndarray, length_ns: int) -> int:
+    """Return an upper bound of the bars that `rows` can make: three more a session than its length holds."""
+    if not len(rows):
+        return 0
+    first, last = np.searchsorted(sessions["pre_open"], (rows["ts_open"][0], rows["ts_open"][-1]), side="right")
+    a_day = 16 * TIMEFRAMES["1h"].length_ns // length_ns + 3
+    return int(min(len(rows), (last - first + 1) * a_day))
+
+
+# -- live ------------------------------------------------------------------------------------------------------------------------
+
+
+class Roller:
+    """The longer bars of one symbol, fed with closed 1-minute bars one by one.
+
+    `timeframes` are those it makes, shortest first; results name them by index. Not thread-safe: the hub's thread alone calls it.
+    """
+
+    def __init__(
+        self, sessions: SessionCalendar | np.ndarray, *, anchor: Anchor = "session_rth", timeframes: Iterable[str | Timeframe] = ROLLED
+    ) -> None:
+        self._k = k = _kernels()
+        self._sessions = session_rows(sessions)
+        self.anchor: Anchor = anchor
+        self.timeframes, self._plan = plan(tuple(Timeframe.parse(t).label for t in timeframes), anchor)
+        n = len(self.timeframes)
+        self._totals = np.zeros(n, k.SUM_DTYPE)
+        self._scratch = np.zeros(1, k.SUM_DTYPE)
+        self._state = np.zeros(k.STATE_WIDTH, np.int64)
+        self._closed, self._n_closed = np.zeros((n, k.MAX_PARTS), BAR_DTYPE), np.zeros(n, np.int64)
+        self._partials, self._n_partials = np.zeros((n, 2), BAR_DTYPE), np.zeros(n, np.int64)
+        self._out = np.zeros(4 * n * k.MAX_PARTS, BAR_DTYPE)
+        self._frames = np.zeros(len(self._out), np.int64)
+
+    @property
+    def last_ts(self) -> int:
+        """ts_open of the newest minute fed, 0 at first."""
+        return int(self._state[self._k.LAST_TS])
+
+    def add(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Feed closed 1-minute bars, BAR_DTYPE shape (n,), each newer than all before; return the longer bars that they finish.
+
+        Returns (frames, rows): int64 indices into `timeframes`, and BAR_DTYPE rows, in the order of finishing.
+
+        RecordError if a row is not newer than the last one: a changed minute needs `revise`.
+        """
+        done, n = 0, len(rows)
+        parts: list[tuple[np.ndarray, np.ndarray]] = []
+        while True:
+            done = self._k.roll_live(
+                rows, done, self._totals, self._plan, self._sessions, self._state, self._closed, self._n_closed, self._out, self._frames
+            )
+            made = self._state[self._k.N_OUT]
+            if done == n and not parts:
+                return self._take() if made else (_NO_FRAMES, _NO_ROWS)
+            if not made and done < n:
+                raise RecordError(f"rows: received ts_open {rows['ts_open'][done]} after {self.last_ts}; allowed: newer minutes (older ones: revise)")
+            parts.append(self._take())
+            if done == n:
+                return np.concatenate([f for f, _ in parts]), np.concatenate([r for _, r in parts])
+
+    def advance(self, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
+        """Finish the bars whose nominal end is at or before `now_ns`, though their last minute did not trade; as `add` returns."""
+        self._k.roll_until(
+            now_ns, self._totals, self._plan, self._sessions, self._state, self._closed, self._n_closed, self._out, self._frames
+        )
+        return self._take() if self._state[self._k.N_OUT] else (_NO_FRAMES, _NO_ROWS)
+
+    def _take(self) -> tuple[np.ndarray, np.ndarray]:
+        n = self._state[self._k.N_OUT]
+        self._state[self._k.N_OUT] = 0
+        return self._frames[:n].copy(), self._out[:n].copy()
+
+    def partials(self, open_rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Return the forming bars, label -> BAR_DTYPE shape (0..2,), oldest first, is_partial = 1: what was fed plus `open_rows`.
+
+        `open_rows`: the 1-minute bars that are still open, oldest first; two of them may lie in two buckets.
+        """
+        self._k.roll_partials(
+            _NO_ROWS if open_rows is None else open_rows,
+            self._totals, self._plan, self._sessions, self._scratch, self._partials, self._n_partials,
+        )  # fmt: skip
+        rows = self._partials.copy()
+        return {label: rows[i, :k] for i, (label, k) in enumerate(zip(self.timeframes, self._n_partials.tolist(), strict=True))}
+
+    def load(self, rows_1m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Forget everything, then feed `rows_1m`; return what they finish, as `add` does. The present week's rows are enough for state."""
+        self.reset()
+        return self.add(rows_1m)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._totals[:] = np.zeros((), self._totals.dtype)
+        self._state[:] = 0
+
+    def revise(self, rows_1m: np.ndarray, changed_ns: np.ndarray, now_ns: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Rebuild from `rows_1m` after the minutes `changed_ns` changed; return the finished bars that hold one of them.
+
+        `rows_1m`: all closed 1-minute bars held, changes included. A bar that began before the first of them can't be made again and
+        is left out. `now_ns`: finish bars that ended by then (as `advance`).
+        """
+        frames, rows = self.load(rows_1m)
+        if now_ns is not None:
+            late_frames, late = self.advance(now_ns)
+            frames, rows = np.concatenate([frames, late_frames]), np.concatenate([rows, late])
+        if not len(rows):
+            return frames, rows
+        changed = np.sort(np.asarray(changed_ns, np.int64))
+        touched = np.searchsorted(changed, rows["ts_open"]) < np.searchsorted(changed, rows["ts_close"])
+        keep = touched & (rows["ts_open"] >= rows_1m["ts_open"][0])
+        return frames[keep], rows[keep]
+
+
+def warm(rows_1m: np.ndarray, sessions: np.ndarray) -> None:
+    """Compile or load the roll-up kernels."""
+    roller = Roller(sessions)
+    roller.add(rows_1m)
+    roller.partials()
+    roller.advance(0)
+    rollup(rows_1m, "5m", sessions)
