@@ -37,7 +37,13 @@ __all__ = [
     "SymbolTable",
     "Timeframe",
     "Trade",
+    "bar_from_row",
+    "bar_to_row",
     "check_symbol",
+    "quote_from_row",
+    "quote_to_row",
+    "trade_from_row",
+    "trade_to_row",
 ]
 
 NS_PER_S = 1_000_000_000

@@ -104,9 +104,10 @@ def pointer(_context: Any, _address: Any) -> Any:
 
 
 kernel = njit(cache=True, nogil=True, error_model="numpy")
+inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
 
 
-@kernel
+@inlined
 def plus(total: float, error: float, x: float, x_error: float) -> tuple[float, float]:
     """Return the pair (total, error) + (x, x_error)."""
     t = total + x
@@ -196,7 +197,7 @@ def find_session(sessions: Any, ts: int) -> int:
     return low - 1 if low > 0 and ts < sessions[low - 1].post_close else -1
 
 
-@kernel
+@inlined
 def put_price(cell: Any, ts: int, sequence: int, price: float, rule: int) -> None:
     """Let a print set high/low and open/close as far as its rule allows."""
     has = cell.has
@@ -223,7 +224,7 @@ def put_price(cell: Any, ts: int, sequence: int, price: float, rule: int) -> Non
     cell.has = has | kind | (0 if rule & NO_HL else HAS_HL)
 
 
-@kernel
+@inlined
 def put_volume(cell: Any, price: float, size: float) -> None:
     """Add a print's size to the minute's sums."""
     x = size * price
@@ -236,7 +237,7 @@ def put_volume(cell: Any, price: float, size: float) -> None:
     cell.n += 1
 
 
-@kernel
+@inlined
 def put_micro(head: Any, ts: int, price: float, size: float, rule: int) -> None:
     """Move the newest 50 ms bar: in order of arrival; prints of an earlier 50 ms are not shown."""
     bucket = ts // MICRO_NS * MICRO_NS
@@ -260,7 +261,7 @@ def put_micro(head: Any, ts: int, price: float, size: float, rule: int) -> None:
         head.volume += size
 
 
-@kernel
+@inlined
 def take(
     symbol_id: int, ts: int, price: float, size: float, sequence: int, regular: int, extended: int,
     late_ns: int, ring: int, heads: Any, cells: Any, book: Any, held: Any, sessions: Any, spill: Any,

@@ -81,7 +81,7 @@ class Series:
             return self._merge(held, rows)
 
     def set_forming(self, row: np.ndarray | None) -> None:
-        """Publish the bar still open (shape (1,), taken over by the series), or None when there is none."""
+        """Publish the bars still open (shape (1,) or (2,), oldest first, taken over by the series), or None when there is none."""
         with self._lock:
             self._forming = row
             self._forming_version += 1
@@ -133,9 +133,27 @@ class Series:
         with self._lock:
             return self._tail(n).copy()
 
+    def rows_from(self, start_ns: int) -> np.ndarray:
+        """Return the closed bars with ts_open >= start_ns, oldest first."""
+        with self._lock:
+            view = self._bars.view()
+            return view[np.searchsorted(view["ts_open"], start_ns) :].copy()
+
+    @property
+    def first_ns(self) -> int | None:
+        """ts_open of the oldest bar held."""
+        with self._lock:
+            return int(self._bars.view()["ts_open"][0]) if len(self._bars) else None
+
+    @property
+    def last_ns(self) -> int | None:
+        """ts_open of the newest closed bar."""
+        with self._lock:
+            return int(self._bars.view()["ts_open"][-1]) if len(self._bars) else None
+
     @property
     def forming(self) -> np.ndarray | None:
-        """The bar still open, shape (1,), or None."""
+        """The bars still open, shape (1,) or (2,), or None."""
         row = self._forming
         return None if row is None else row.copy()
 

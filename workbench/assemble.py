@@ -1,0 +1,79 @@
+"""Settings → Engine: the only file that knows every class.
+
+Floor 7. Each source's module is imported only when it is chosen.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.clock import WallClock
+from workbench.config import Settings
+from workbench.engine import Engine
+from workbench.errors import ConfigError
+from workbench.hub.bars import warm
+from workbench.hub.hub import Hub
+from workbench.sources.base import Source
+
+
+def assemble(settings: Settings | None = None, **overrides: Any) -> Engine:
+    """Return an engine that is not started yet.
+
+    `settings`: default those of the environment. `overrides`: settings by name, e.g. assemble(source="simulated", speed=60).
+    """
+    chosen = settings or Settings(**overrides)
+    if settings is not None and overrides:
+        chosen = Settings(**{**settings.model_dump(), **overrides})
+    warm()
+    source = _source(chosen)
+    hub = Hub(
+        source,
+        store=_store(chosen),
+        capacity=chosen.capacity,
+        grace_s=chosen.grace_s,
+        anchor=chosen.anchor_4h,
+    )
+    return Engine(source, hub, symbols=_symbols(chosen, source))
+
+
+def _symbols(settings: Settings, source: Source) -> tuple[str, ...]:
+    """Return the symbols to watch at the start: those asked for; a recording's own when none of them is in it."""
+    known = source.info.symbols
+    wanted = tuple(symbol for symbol in settings.symbols if not known or symbol in known)
+    return wanted or known[:8]
+
+
+def _source(settings: Settings) -> Source:
+    if settings.source == "simulated":
+        from workbench.sources.simulated import SimulatedSource
+
+        return SimulatedSource(settings.symbols, seed=settings.seed, speed=settings.speed)
+    if settings.source == "replay":
+        return _replay(settings)
+    return _polygon(settings)
+
+
+def _replay(settings: Settings) -> Source:
+    from workbench.sources.replay import ReplaySource
+
+    if settings.replay_path is None:
+        raise ConfigError("replay_path: received nothing; allowed: a file or folder of recorded trades, quotes or bars")
+    return ReplaySource(settings.replay_path, speed=settings.speed)
+
+
+def _polygon(settings: Settings) -> Source:
+    from workbench.sources.polygon.source import PolygonSource
+
+    key = settings.massive_api_key if settings.source == "massive" else settings.polygon_api_key
+    if key is None:
+        raise ConfigError(f"{settings.source}_api_key: received nothing; allowed: a key, in {settings.source.upper()}_API_KEY or the configuration file")
+    return PolygonSource(key, package=settings.source, clock=WallClock())
+
+
+def _store(settings: Settings) -> Any:
+    """Return where closed minutes are kept: a live provider's only; a simulated or replayed market can be told again."""
+    if settings.source in ("simulated", "replay"):
+        return None
+    from workbench.history.store import BarStore
+
+    return BarStore(settings.data_dir / "bars" / settings.source)

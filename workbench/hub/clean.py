@@ -1,0 +1,305 @@
+"""What is let through and what is put aside, with a reason.
+
+Nothing is mended and nothing vanishes: an event that can't be right is quarantined, counted by reason, and kept (the newest
+few hundred) for people to look at. A price far from the market is held until three prints in a row agree with it; then the
+level was real and the held prints are released, so a true jump costs nothing.
+
+Floor 2. The loops are numba kernels over the frame; state is one record per symbol, owned by the hub's thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+
+from workbench.conditions import EXTENDED_TABLE, HIGH_LOW, OPEN_CLOSE, TABLE_SIZE, UNKNOWN
+from workbench.types import NS_PER_S, QUOTE_DTYPE, TRADE_DTYPE, SymbolTable
+
+# Reason codes of the kernels; index into REASONS.
+OK, BAD_PRICE, BAD_SIZE, BAD_TIME, DUPLICATE, OFF_MARKET, UNKNOWN_CONDITION, CROSSED, EMPTY_QUOTE, CONFIRMED, OFF_FIRST = range(11)
+REASONS = (
+    "accepted",
+    "price not a number above 0",
+    "negative or missing size",
+    "stamp in the future or before 1990",
+    "duplicate print",
+    "price far from the market",
+    "unknown sale condition",
+    "crossed quote",
+    "quote without a side",
+    "accepted",
+    "price far from the market",  # the first of a run of suspects
+)
+
+FUTURE_NS = 60 * NS_PER_S  # a provider's clock may be ahead of ours by this much
+FIRST_NS = 631_152_000 * NS_PER_S  # 1990-01-01
+RECENT_NS = 120 * NS_PER_S  # a last price older than this says nothing about a bad tick
+OFF_FRAC, OFF_USD = 0.03, 0.50  # a price-setting print further from the last one than both is suspect
+OPTION_OFF_FRAC, OPTION_OFF_USD = 0.60, 2.00  # option prices jump by whole ticks of a small number
+AGREE_FRAC = 0.015  # suspects this close to each other agree
+AGREE_COUNT = 3
+
+_STATE_DTYPE = np.dtype([("price", "f8"), ("ts", "i8"), ("suspect", "f8"), ("n_suspect", "i4"), ("is_option", "u1"), ("spare", "u1", (3,))])
+_SEEN_SIZE = 1 << 19  # keys in one generation of the duplicate filter; two generations are held
+_ID_OFFSET = TRADE_DTYPE.fields["id"][1]  # type: ignore[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One event that was put aside. `raw` is the record's repr or the provider's bytes, cut to 200 characters."""
+
+    reason: str
+    symbol: str
+    ts_recv: int
+    raw: str
+
+
+class Quarantine:
+    """Events put aside: counts by reason (and by symbol), and the newest few to look at. Safe across threads."""
+
+    def __init__(self, keep: int = 500) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()  # reason -> events
+        self._by_symbol: dict[str, Counter[str]] = {}  # symbol -> reason -> events
+        self._recent: deque[Quarantined] = deque(maxlen=keep)
+
+    def put(self, reason: str, symbol: str, ts_recv: int, raw: str) -> None:
+        """Count one event and keep it among the newest."""
+        with self._lock:
+            self._counts[reason] += 1
+            self._by_symbol.setdefault(symbol, Counter())[reason] += 1
+            self._recent.append(Quarantined(reason, symbol, ts_recv, raw[:200]))
+
+    def take_back(self, reason: str, symbol: str, count: int) -> None:
+        """Uncount events that were held and then proved right."""
+        with self._lock:
+            self._counts[reason] -= count
+            self._by_symbol[symbol][reason] -= count
+
+    def counts(self, symbol: str | None = None) -> dict[str, int]:
+        """Return events by reason, of one symbol or of all."""
+        with self._lock:
+            found = self._counts if symbol is None else self._by_symbol.get(symbol, Counter())
+            return {reason: n for reason, n in found.items() if n}
+
+    def recent(self) -> tuple[Quarantined, ...]:
+        """Return the newest events put aside, oldest first."""
+        with self._lock:
+            return tuple(self._recent)
+
+    def __iter__(self) -> Iterator[Quarantined]:
+        return iter(self.recent())
+
+    def __len__(self) -> int:
+        return sum(self.counts().values())
+
+
+class TradeCleaner:
+    """Splits frames of prints into accepted and quarantined. One per hub; its state is per symbol."""
+
+    def __init__(self, symbols: SymbolTable, quarantine: Quarantine) -> None:
+        self._symbols = symbols
+        self._quarantine = quarantine
+        self._state = np.zeros(0, _STATE_DTYPE)
+        self._held: dict[int, list[np.ndarray]] = {}  # symbol id -> prints far from the market, waiting to be confirmed
+        self._seen = np.zeros((2, _SEEN_SIZE), np.uint64)
+        self._n_seen = np.zeros(2, np.int64)  # keys in the present generation, index of that generation
+
+    def clean(self, rows: np.ndarray, now_ns: int) -> np.ndarray:
+        """Return the prints that may build bars, TRADE_DTYPE shape (m,), in order; the others are quarantined.
+
+        `rows`: TRADE_DTYPE shape (n,). `now_ns` bounds stamps from the future where a row has no `ts_recv`.
+        """
+        self._grow()
+        rows = np.ascontiguousarray(rows)
+        codes = np.empty(len(rows), np.uint8)
+        raw = rows.view(np.uint8).reshape(len(rows), rows.itemsize)
+        n_bad = _clean_trades(rows, raw, self._state, self._seen, self._n_seen, EXTENDED_TABLE, np.int64(now_ns), codes)
+        return rows if not n_bad else self._split(rows, codes)
+
+    def reset(self) -> None:
+        """Forget prices and prints seen (a replay begins anew)."""
+        self._state[:] = np.zeros((), _STATE_DTYPE)
+        self._state["is_option"] = [name.startswith("O:") for name in self._symbols][: len(self._state)]
+        self._held.clear()
+        self._seen[:] = 0
+        self._n_seen[:] = 0
+
+    def _split(self, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        kept = [rows[(codes == OK) | (codes == CONFIRMED)]]
+        for i in np.flatnonzero(codes != OK):
+            row, code = rows[i : i + 1], int(codes[i])
+            sid = int(row["symbol_id"][0])
+            symbol = self._symbols.name(sid)
+            if code == CONFIRMED:
+                released = self._held.pop(sid, [])
+                self._quarantine.take_back(REASONS[OFF_MARKET], symbol, len(released))
+                kept = released + kept  # they carry earlier stamps; bars order prints by stamp
+                continue
+            self._quarantine.put(REASONS[code], symbol, int(row["ts_recv"][0]), repr(row[0]))
+            if code == OFF_FIRST:
+                self._held[sid] = [row.copy()]  # an earlier run was never confirmed and stays put aside
+            elif code == OFF_MARKET:
+                self._held[sid].append(row.copy())
+        return np.concatenate(kept)
+
+    def _grow(self) -> None:
+        n, held = len(self._symbols), len(self._state)
+        if n <= held:
+            return
+        grown = np.zeros(max(n, 2 * held, 64), _STATE_DTYPE)
+        grown[:held] = self._state
+        grown["is_option"][:n] = [name.startswith("O:") for name in self._symbols][:n]
+        self._state = grown
+
+
+def clean_quotes(rows: np.ndarray, symbols: SymbolTable, quarantine: Quarantine) -> np.ndarray:
+    """Return the quotes that may be shown, QUOTE_DTYPE; a side of price 0 becomes NaN (no quote), the rest is quarantined."""
+    rows = np.ascontiguousarray(rows)
+    codes = np.empty(len(rows), np.uint8)
+    if not _clean_quotes(rows, codes):
+        return rows
+    for i in np.flatnonzero(codes != OK):
+        row = rows[i]
+        quarantine.put(REASONS[int(codes[i])], symbols.name(int(row["symbol_id"])), int(row["ts_recv"]), repr(row))
+    return rows[codes == OK]
+
+
+@nb.njit(cache=True, nogil=True)
+def _mix(h, x):  # type: ignore[no-untyped-def]
+    """One round of splitmix64 over a running hash."""
+    h = (h ^ np.uint64(x)) + np.uint64(0x9E3779B97F4A7C15)
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return h ^ (h >> np.uint64(31))
+
+
+@nb.njit(cache=True, nogil=True)
+def _print_key(row, raw):  # type: ignore[no-untyped-def]
+    """Return what makes a print unique, never 0; 0 when it carries neither a sequence nor an id."""
+    h = _mix(np.uint64(1), row.symbol_id + 1)
+    if row.sequence != 0:
+        return _mix(_mix(h, row.sequence), row.ts_event) | np.uint64(1)
+    if raw[_ID_OFFSET] == 0:
+        return np.uint64(0)
+    h = _mix(h, row.exchange)
+    for k in range(_ID_OFFSET, _ID_OFFSET + 20):
+        if raw[k] == 0:
+            break
+        h = _mix(h, raw[k])
+    return h | np.uint64(1)
+
+
+@nb.njit(cache=True, nogil=True)
+def _seen_before(key, seen, n_seen):  # type: ignore[no-untyped-def]
+    """Look `key` up in both generations and note it in the present one; a half-full generation retires the older."""
+    size = seen.shape[1]
+    for g in range(2):
+        at = np.int64(key % np.uint64(size))
+        while seen[g, at] != 0:
+            if seen[g, at] == key:
+                return True
+            at = (at + 1) % size
+    g = n_seen[1]
+    if n_seen[0] > size // 2:
+        g = 1 - g
+        seen[g, :] = 0
+        n_seen[0], n_seen[1] = 0, g
+    at = np.int64(key % np.uint64(size))
+    while seen[g, at] != 0:
+        at = (at + 1) % size
+    seen[g, at] = key
+    n_seen[0] += 1
+    return False
+
+
+@nb.njit(cache=True, nogil=True)
+def _judge_price(state, price, ts):  # type: ignore[no-untyped-def]
+    """Return OK, OFF_FIRST or OFF_MARKET, or CONFIRMED when suspects in a row agree; moves the state."""
+    frac, usd = (OPTION_OFF_FRAC, OPTION_OFF_USD) if state.is_option else (OFF_FRAC, OFF_USD)
+    is_near = abs(price - state.price) <= max(frac * state.price, usd)
+    if state.price == 0 or is_near or ts - state.ts > RECENT_NS:
+        if ts >= state.ts:
+            state.price, state.ts = price, ts
+        state.n_suspect = 0
+        return OK
+    if state.n_suspect > 0 and abs(price - state.suspect) <= max(AGREE_FRAC * state.suspect, usd / 2):
+        state.n_suspect += 1
+    else:
+        state.n_suspect = 1
+    state.suspect = price
+    if state.n_suspect == 1:
+        return OFF_FIRST
+    if state.n_suspect < AGREE_COUNT:
+        return OFF_MARKET
+    state.price, state.ts, state.n_suspect = price, ts, 0
+    return CONFIRMED
+
+
+@nb.njit(cache=True, nogil=True)
+def _clean_trades(rows, raw, states, seen, n_seen, table, now_ns, codes):  # type: ignore[no-untyped-def]
+    n_bad = 0
+    for i in range(len(rows)):
+        row = rows[i]
+        code = OK
+        known_by = row.ts_recv if row.ts_recv > 0 else now_ns
+        if not (row.price > 0 and row.price < 1e9):
+            code = BAD_PRICE
+        elif not (row.size >= 0 and row.size < 1e12):
+            code = BAD_SIZE
+        elif row.ts_event < FIRST_NS or row.ts_event > known_by + FUTURE_NS:
+            code = BAD_TIME
+        else:
+            mask = 7
+            for k in range(row.n_conditions):
+                c = row.conditions[k]
+                if c < 0 or c >= TABLE_SIZE or table[c] == UNKNOWN:
+                    code = UNKNOWN_CONDITION
+                    break
+                mask &= table[c]
+            if code == OK:
+                key = _print_key(row, raw[i])
+                if key != 0 and _seen_before(key, seen, n_seen):
+                    code = DUPLICATE
+                elif mask & (HIGH_LOW | OPEN_CLOSE):
+                    code = _judge_price(states[row.symbol_id], row.price, row.ts_event)
+        codes[i] = code
+        n_bad += code != OK
+    return n_bad
+
+
+@nb.njit(cache=True, nogil=True)
+def _clean_quotes(rows, codes):  # type: ignore[no-untyped-def]
+    n_bad = 0
+    for i in range(len(rows)):
+        row = rows[i]
+        code = OK
+        if row.bid == 0:
+            row.bid = np.nan
+        if row.ask == 0:
+            row.ask = np.nan
+        has_bid, has_ask = row.bid == row.bid, row.ask == row.ask
+        if (has_bid and (row.bid < 0 or row.bid > 1e9)) or (has_ask and (row.ask < 0 or row.ask > 1e9)):
+            code = BAD_PRICE
+        elif not has_bid and not has_ask:
+            code = EMPTY_QUOTE
+        elif row.bid > row.ask:
+            code = CROSSED
+        elif row.ts_event < FIRST_NS or (row.ts_recv > 0 and row.ts_event > row.ts_recv + FUTURE_NS):
+            code = BAD_TIME
+        codes[i] = code
+        n_bad += code != OK
+    return n_bad
+
+
+def warm() -> None:
+    """Compile or load the kernels on empty frames (called from the hub's warm-up thread)."""
+    symbols = SymbolTable()
+    cleaner = TradeCleaner(symbols, Quarantine())
+    cleaner.clean(np.zeros(0, TRADE_DTYPE), 0)
+    clean_quotes(np.zeros(0, QUOTE_DTYPE), symbols, Quarantine())

@@ -1,0 +1,73 @@
+"""The ledger of spans that the feed did not wholly see: opened by a gap, closed by history that proves itself complete.
+
+Floor 2. Written under the hub's lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGap:
+    """[start_ns, end_ns) of one symbol, in whole minutes, and why it is distrusted."""
+
+    symbol: str
+    start_ns: int
+    end_ns: int
+    reason: str
+
+
+class GapBook:
+    """Open gaps by symbol."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, list[OpenGap]] = {}  # symbol -> spans to be proved
+        self._away: dict[str, list[tuple[int, int]]] = {}  # symbol -> spans in which prints may have been missed, for good
+        self.n_repaired = 0
+
+    def away(self, symbol: str, start_ns: int, end_ns: int, reason: str) -> None:
+        """Note a span whose prints were not all seen: bars built from prints stay distrusted there even when history mends them."""
+        self._away.setdefault(symbol, []).append((start_ns, end_ns))
+        self.open(symbol, start_ns, end_ns, reason)
+
+    def open(self, symbol: str, start_ns: int, end_ns: int, reason: str) -> None:
+        """Note a span to be proved; one that touches another of the symbol is joined with it."""
+        gaps = self._open.setdefault(symbol, [])
+        for gap in [g for g in gaps if g.start_ns <= end_ns and start_ns <= g.end_ns]:
+            gaps.remove(gap)
+            start_ns, end_ns = min(start_ns, gap.start_ns), max(end_ns, gap.end_ns)
+        gaps.append(OpenGap(symbol, start_ns, end_ns, reason))
+
+    def repair(self, symbol: str, start_ns: int, end_ns: int) -> None:
+        """Close what lies inside a span whose history was proved complete; a longer gap keeps its uncovered parts."""
+        kept: list[OpenGap] = []
+        for gap in self._open.get(symbol, []):
+            if gap.end_ns <= start_ns or end_ns <= gap.start_ns:
+                kept.append(gap)
+                continue
+            rests = [(gap.start_ns, min(gap.end_ns, start_ns)), (max(gap.start_ns, end_ns), gap.end_ns)]
+            rests = [(a, b) for a, b in rests if a < b]
+            kept += [OpenGap(symbol, a, b, gap.reason) for a, b in rests]
+            self.n_repaired += not rests
+        self._open[symbol] = kept
+
+    def mark(self, symbol: str, rows: np.ndarray) -> None:
+        """Clear `is_complete` of minutes built from prints (BAR_DTYPE) of which prints may have been missed."""
+        for start_ns, end_ns in self._away.get(symbol, ()):
+            rows["is_complete"][(rows["ts_open"] < end_ns) & (rows["ts_close"] > start_ns)] = 0
+
+    def count(self, symbol: str | None = None) -> int:
+        """Return how many gaps are open, of one symbol or of all."""
+        return len(self._open.get(symbol, ())) if symbol is not None else sum(map(len, self._open.values()))
+
+    def all(self) -> tuple[OpenGap, ...]:
+        """Return the open gaps, oldest first."""
+        return tuple(sorted((g for gaps in self._open.values() for g in gaps), key=lambda g: (g.start_ns, g.symbol)))
+
+    def clear(self) -> None:
+        """Forget all gaps."""
+        self._open.clear()
+        self._away.clear()

@@ -1,0 +1,659 @@
+"""The hub: the one writer of market state, and what everybody else reads.
+
+A source hands in prints, quotes, bars and news of itself; they wait in one bounded queue. The hub's thread takes them in
+order: clean → minutes → closed bars by clock → merge → series → forming bars. Readers (charts, notebooks, strategies, the
+recorder) hold cursors on the series and never slow the writer. Store, then publish: when anyone hears of a bar, it can be read.
+
+Floor 2. One lock guards the books; it is held while one batch is applied, never while waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.clock import NS_PER_MIN, NS_PER_S, WallClock, monotonic_ns
+from workbench.errors import StoreError, SymbolError, choices
+from workbench.hub.backfill import Backfiller, Outcome
+from workbench.hub.bars import MinuteBuilder, Reject
+from workbench.hub.board import BoardRow, board_row
+from workbench.hub.book import SymbolBook
+from workbench.hub.clean import Quarantine, TradeCleaner, clean_quotes
+from workbench.hub.frames import to_frame
+from workbench.hub.gaps import GapBook
+from workbench.hub.health import FeedNotes, Health, LatencyBook, decide
+from workbench.hub.minutes import MinuteArchive, MinuteStore
+from workbench.hub.rollup import rollup
+from workbench.hub.series import Cursor, Series
+from workbench.sessions import Anchor, SessionCalendar, week_number
+from workbench.sources.base import FeedGap, FeedState, FeedStatus, Source
+from workbench.types import (
+    BAR_DTYPE,
+    QUOTE_DTYPE,
+    TRADE_DTYPE,
+    BarSource,
+    Quote,
+    SymbolTable,
+    Timeframe,
+    Trade,
+    check_symbol,
+    quote_from_row,
+    trade_from_row,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+MAX_QUEUED_ROWS = 2_000_000  # about 160 MB of prints; a live source that is further behind than that loses data, and is told so
+PUBLISH_EVERY_NS = 10_000_000  # forming bars are published at most this often
+WAIT_S = 0.02
+FIRST_SESSIONS = 5  # sessions of minutes read when a symbol is first watched
+DEEPEST_SESSIONS = 520
+CHART_BARS = 700  # bars a chart wants at once: the visible window and a margin
+CHUNK_WEEKS = 4
+SUBSCRIBE_NS = 5 * NS_PER_S  # a subscription has taken effect by then
+SAVE_EVERY_S = 30.0
+LATE_MARGIN_NS = 15 * NS_PER_MIN  # providers change bars for this long after the minute
+
+
+class Hub:
+    """Market state of one source.
+
+    Parameters
+    ----------
+    source : Source                 Where events and history come from; its clock is the hub's.
+    calendar : SessionCalendar      Default: New York Stock Exchange.
+    store : MinuteStore, optional   Where closed minutes are kept between runs.
+    capacity : int                  Closed bars held per symbol and timeframe.
+    grace_s : float                 How long after its end a minute waits for late prints [s].
+    anchor : str                    Where 4-hour bars begin: session_rth, session_eth or natural.
+    stale_after_s : float           Silence in regular hours that counts as a dead feed [s].
+    verify_every_s : float          How often recent minutes are compared with the source's history [s]; 0 never.
+    retry_s : float                 First pause after a failed history read [s].
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        calendar: SessionCalendar | None = None,
+        store: MinuteStore | None = None,
+        capacity: int = 5000,
+        grace_s: float = 2.0,
+        anchor: Anchor = "session_rth",
+        stale_after_s: float = 15.0,
+        verify_every_s: float = 300.0,
+        retry_s: float = 1.0,
+        max_queued_rows: int = MAX_QUEUED_ROWS,
+    ) -> None:
+        self.source = source
+        self.clock = source.clock
+        self.calendar = calendar or SessionCalendar.xnys()
+        self.symbols = SymbolTable()
+        self.quarantine = Quarantine()
+        self.archive = MinuteArchive(source, store)
+        self.epoch = 0
+        self._capacity, self._anchor = capacity, anchor
+        self._grace_ns = int(grace_s * NS_PER_S)
+        self._stale_after_s, self._verify_ns = stale_after_s, int(verify_every_s * NS_PER_S)
+        self._drives_time = isinstance(source.clock, WallClock)
+        self._cleaner = TradeCleaner(self.symbols, self.quarantine)
+        self._builder = MinuteBuilder(self.calendar.sessions, grace_ns=self._grace_ns)
+        self._backfiller = Backfiller(self._fetch, lambda outcome: self._put("history", outcome, 0), self.clock.now_ns, retry_s=retry_s)
+        self._books: dict[str, SymbolBook] = {}  # symbol -> its series
+        self._watched: dict[str, None] = {}  # symbols in order of watching
+        self._dirty: set[str] = set()  # symbols whose forming bars are not published yet
+        self._last_trades = np.zeros(0, TRADE_DTYPE)  # symbol id -> newest print
+        self._last_quotes = np.zeros(0, QUOTE_DTYPE)  # symbol id -> newest quote
+        self._gaps = GapBook()
+        self._latency = LatencyBook()
+        self._status = FeedStatus(FeedState.IDLE, "not started", self.clock.now_ns())
+        self._last_event_ns: int | None = None
+        self._n_events = self._n_dropped = self._n_errors = 0
+        self._dropped_since: int | None = None
+        self._last_publish_ns = self._last_verify_ns = 0
+        self._last_due_minute = 0
+        self._applied_ns = self.clock.now_ns()  # market time up to which events are applied (a replay's clock may be ahead)
+        self._unstored: dict[str, int] = {}  # symbol -> ts_open of its first minute that is not stored yet
+        self._queue: deque[tuple[str, Any, int]] = deque()  # (kind, payload, rows)
+        self._queued_rows = 0
+        self._max_queued_rows = max_queued_rows
+        self._is_busy = False
+        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._is_stopping = False
+
+    # -- running -----------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the hub's thread and the backfill workers; harmless when running."""
+        if self._thread is not None:
+            return
+        self._is_stopping = False
+        self._backfiller.start()
+        self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
+        self._thread.start()
+        if self.archive.has_store:
+            self._storing = threading.Thread(target=self._store_now_and_then, name="hub-store", daemon=True)
+            self._storing.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Apply what is queued, then stop; bars stay readable."""
+        self._backfiller.stop(timeout_s)
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            self._thread = None
+        self.save()
+
+    def pump(self) -> None:
+        """Apply everything queued, and history that is due, on the calling thread (for use without `start`)."""
+        while self._drain() or self._backfiller.run_due():
+            pass
+        self._tick(is_behind=False)
+
+    def wait_idle(self, timeout_s: float = 10.0, *, history: bool = False) -> bool:
+        """Wait until everything handed in so far is applied (and, with `history`, until no read is pending); False on time-out."""
+        deadline = monotonic_ns() + int(timeout_s * NS_PER_S)
+        while monotonic_ns() < deadline:
+            with self._changed:
+                if not self._queue and not self._is_busy and not (history and self._backfiller.due()):
+                    return True
+                self._changed.wait(0.01)
+        return False
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._queue:
+                    if self._is_stopping:
+                        return
+                    self._changed.wait(WAIT_S)
+            is_behind = self._drain(limit=256)
+            self._tick(is_behind=is_behind)
+
+    def _store_now_and_then(self) -> None:
+        while not self._is_stopping:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_stopping, SAVE_EVERY_S)
+            self.save()
+
+    def _drain(self, limit: int = 0) -> bool:
+        """Apply queued items, at most `limit` (0: all that are there now); True when more wait."""
+        n = limit or len(self._queue)
+        while n and self._queue:
+            with self._changed:
+                kind, payload, rows = self._queue.popleft()
+                self._queued_rows -= rows
+                self._is_busy = True
+            try:
+                with self._lock:
+                    getattr(self, f"_apply_{kind}")(payload)
+            except Exception:  # one bad batch must not end the feed; it is counted and shown
+                self._n_errors += 1
+                log.exception("hub: applying %s failed", kind)
+            n -= 1
+        with self._changed:
+            self._is_busy = False
+            self._changed.notify_all()
+        return bool(self._queue)
+
+    def _tick(self, *, is_behind: bool) -> None:
+        """Close what is due by the wall clock and publish forming bars. Not while prints wait: they may belong to the minute."""
+        with self._lock:
+            if self._drives_time and not is_behind:
+                self._advance(self.clock.now_ns())
+                self._verify()
+            now = monotonic_ns()
+            if self._dirty and now - self._last_publish_ns >= PUBLISH_EVERY_NS:
+                self._last_publish_ns = now
+                self._publish()
+
+    # -- what a source hands in (any thread; only enqueues) -----------------------------------------------------------------
+
+    def on_trades(self, rows: np.ndarray) -> None:
+        """Take prints, TRADE_DTYPE."""
+        self._put("trades", rows, len(rows))
+
+    def on_quotes(self, rows: np.ndarray) -> None:
+        """Take quotes, QUOTE_DTYPE."""
+        self._put("quotes", rows, len(rows))
+
+    def on_bars(self, symbol: str, rows: np.ndarray) -> None:
+        """Take the provider's own closed minutes."""
+        self._put("bars", (symbol, rows), len(rows))
+
+    def on_reject(self, reason: str, symbol: str, raw: bytes, ts_recv: int) -> None:
+        """Quarantine an element that could not be decoded."""
+        self.quarantine.put(reason, symbol, ts_recv, raw.decode("utf-8", "replace"))
+
+    def on_status(self, status: FeedStatus) -> None:
+        """Take a change of the feed's state."""
+        self._put("status", status, 0)
+
+    def on_gap(self, gap: FeedGap) -> None:
+        """Take a span in which the feed was away."""
+        self._put("gap", gap, 0)
+
+    def on_time(self, now_ns: int) -> None:
+        """Take the moment that a replayed or simulated market has reached."""
+        self._put("time", now_ns, 0)
+
+    def on_reset(self, reason: str) -> None:
+        """Forget all market state; the source tells it anew."""
+        self._put("reset", reason, 0)
+
+    def _put(self, kind: str, payload: Any, rows: int) -> None:
+        with self._changed:
+            is_full = self._queued_rows + rows > self._max_queued_rows and bool(self._queue) and rows > 0
+            while is_full and not self._drives_time and self._thread is not None and not self._is_stopping:
+                self._changed.wait(0.05)  # a replay can wait; the market can't
+                is_full = self._queued_rows + rows > self._max_queued_rows and bool(self._queue)
+            if is_full:
+                self._n_dropped += rows
+                self._dropped_since = self._dropped_since or self.clock.now_ns()
+                return
+            self._queue.append((kind, payload, rows))
+            self._queued_rows += rows
+            self._changed.notify_all()
+
+    # -- applying, on the hub's thread ---------------------------------------------------------------------------------------
+
+    def _apply_trades(self, rows: np.ndarray) -> None:
+        self._note_events(rows)
+        good = self._cleaner.clean(rows, self.clock.now_ns())
+        if not len(good):
+            return
+        self._last_trades = _keep_newest(self._last_trades, good, len(self.symbols))
+        changes = self._builder.add(good)
+        for i, code in zip(changes.rejected, changes.reasons, strict=True):
+            self._put_aside(good[i], Reject(code))
+        self._close(changes.symbol_ids, changes.rows)
+        self._dirty.update(self.symbols.name(int(sid)) for sid in np.unique(good["symbol_id"]))
+
+    def _put_aside(self, row: np.void, why: Reject) -> None:
+        symbol = self.symbols.name(int(row["symbol_id"]))
+        self.quarantine.put(why.reason, symbol, int(row["ts_recv"]), repr(row))
+        if why is Reject.TOO_LATE:  # its minute is no longer open for prints: history has to tell it
+            minute = int(row["ts_event"]) // NS_PER_MIN * NS_PER_MIN
+            self._gaps.away(symbol, minute, minute + NS_PER_MIN, "a print came too late for its minute")
+            self._want(symbol, minute, minute + NS_PER_MIN)
+
+    def _apply_quotes(self, rows: np.ndarray) -> None:
+        self._note_events(rows)
+        good = clean_quotes(rows, self.symbols, self.quarantine)
+        self._last_quotes = _keep_newest(self._last_quotes, good, len(self.symbols))
+
+    def _apply_bars(self, payload: tuple[str, np.ndarray]) -> None:
+        symbol, rows = payload
+        self._n_events += len(rows)
+        self._last_event_ns = self.clock.now_ns()
+        self._add_closed(symbol, rows)
+
+    def _apply_status(self, status: FeedStatus) -> None:
+        self._status = status
+
+    def _apply_time(self, now_ns: int) -> None:
+        self._applied_ns = now_ns
+        self._advance(now_ns)
+
+    def _apply_gap(self, gap: FeedGap) -> None:
+        """Distrust the minutes that the gap touches and read them again once they can be had."""
+        start = gap.start_ns // NS_PER_MIN * NS_PER_MIN
+        end = -(-gap.end_ns // NS_PER_MIN) * NS_PER_MIN
+        for symbol in gap.symbols or tuple(self._watched):
+            self._gaps.away(symbol, start, end, gap.reason)
+            book = self._book(symbol)
+            rows = book.minutes.rows_from(start)
+            rows = rows[(rows["ts_open"] < end) & (rows["is_complete"] == 1)]
+            if len(rows):
+                rows["is_complete"] = 0
+                book.minutes.upsert(rows)
+            self._want(symbol, start - LATE_MARGIN_NS, end)
+
+    def _apply_reset(self, reason: str) -> None:
+        log.info("hub: reset (%s)", reason)
+        self.epoch += 1
+        self._applied_ns = self.clock.now_ns()
+        self._builder.reset()
+        self._cleaner.reset()
+        self._gaps.clear()
+        self._dirty.clear()
+        self._last_trades[:] = np.zeros((), TRADE_DTYPE)
+        self._last_quotes[:] = np.zeros((), QUOTE_DTYPE)
+        self._last_event_ns = None
+        for symbol, book in self._books.items():
+            book.reset()
+            if symbol in self._watched:
+                self._ensure_history(book, FIRST_SESSIONS)
+
+    def _apply_history(self, outcome: Outcome) -> None:
+        job = outcome.job
+        if job.epoch != self.epoch:
+            return
+        if outcome.history is not None:
+            self._add_closed(job.symbol, outcome.history.rows)
+            if outcome.history.is_complete:
+                self._gaps.repair(job.symbol, job.start_ns, job.end_ns)
+        if outcome.is_final and outcome.error is not None:
+            self._gaps.open(job.symbol, job.start_ns, job.end_ns, str(outcome.error))
+
+    def _note_events(self, rows: np.ndarray) -> None:
+        if not len(rows):
+            return
+        self._n_events += len(rows)
+        self._latency.note(int(rows["ts_event"][-1]), int(rows["ts_recv"][-1]))
+        self._last_event_ns = self.clock.now_ns()
+
+    def _advance(self, now_ns: int) -> None:
+        """Close the minutes whose grace is over at `now_ns`."""
+        symbol_ids, rows = self._builder.advance(now_ns)
+        if len(rows):
+            self._close(symbol_ids, rows)
+        if self._dropped_since is not None and self._queued_rows < self._max_queued_rows // 2:
+            start, self._dropped_since = self._dropped_since, None
+            self._apply_gap(FeedGap(start, now_ns, "events were dropped: the queue was full"))
+        self._publish_due(now_ns)
+
+    def _market_ns(self) -> int:
+        """Market time as far as events are applied."""
+        return self.clock.now_ns() if self._drives_time else self._applied_ns
+
+    def _publish_due(self, now_ns: int) -> None:
+        """Once a minute, publish every watched symbol: rolled bars become final though no print came since."""
+        minute = (now_ns - self._grace_ns) // NS_PER_MIN
+        if minute != self._last_due_minute:
+            self._last_due_minute = minute
+            self._dirty.update(self._watched)
+
+    def _close(self, symbol_ids: np.ndarray, rows: np.ndarray) -> None:
+        """Merge minutes built from trades; those that the feed did not wholly see are marked."""
+        for sid in np.unique(symbol_ids):
+            symbol = self.symbols.name(int(sid))
+            mine = np.sort(rows[symbol_ids == sid], order="ts_open")
+            self._gaps.mark(symbol, mine)
+            self._add_closed(symbol, mine)
+
+    def _add_closed(self, symbol: str, rows: np.ndarray) -> None:
+        book = self._book(symbol)
+        if book.add_minutes(rows, self._market_ns()):
+            self._dirty.add(symbol)
+            if self.archive.has_store and rows["source"][-1] in (BarSource.TRADES, BarSource.PROVIDER):
+                first = int(rows["ts_open"][0])
+                self._unstored[symbol] = min(first, self._unstored.get(symbol, first))
+
+    def save(self) -> None:
+        """Write the minutes that are not stored yet (called now and then by the storing thread, and by `stop`)."""
+        with self._lock:
+            spans, self._unstored = self._unstored, {}
+            parts = {symbol: self._books[symbol].minutes.rows_from(start) for symbol, start in spans.items()}
+        for symbol, rows in parts.items():
+            try:
+                self.archive.keep(symbol, rows)
+            except (StoreError, OSError) as error:
+                self._n_errors += 1
+                log.error("bars of %s are not stored: %s", symbol, error)  # noqa: TRY400  the sentence is enough, no traceback
+                with self._lock:  # nothing is lost while memory holds it: tried again at the next turn
+                    self._unstored[symbol] = min(spans[symbol], self._unstored.get(symbol, spans[symbol]))
+
+    def _publish(self) -> None:
+        now_ns = self._market_ns()
+        dirty, self._dirty = self._dirty, set()
+        for symbol in dirty:
+            book = self._books.get(symbol)
+            if book is not None:
+                sid = self.symbols.get(symbol)
+                open_minutes = self._builder.open_bars(sid) if sid is not None else np.zeros(0, BAR_DTYPE)
+                book.publish(open_minutes, now_ns)
+
+    def _verify(self) -> None:
+        """Compare recent minutes with the source's history now and then: a healthy stream still loses single frames."""
+        now_ns = self.clock.now_ns()
+        if not self._verify_ns or now_ns - self._last_verify_ns < self._verify_ns:
+            return
+        if self._last_verify_ns:
+            end = (now_ns - self._grace_ns) // NS_PER_MIN * NS_PER_MIN
+            for symbol in self._watched:
+                self._want(symbol, end - self._verify_ns - LATE_MARGIN_NS, end)
+        self._last_verify_ns = now_ns
+
+    # -- history -------------------------------------------------------------------------------------------------------------
+
+    def _fetch(self, symbol: str, start_ns: int, end_ns: int) -> Any:
+        is_recent = end_ns > self.clock.now_ns() - LATE_MARGIN_NS - self._verify_ns
+        return (self.archive.refresh if is_recent else self.archive.read)(symbol, start_ns, end_ns)
+
+    def _want(self, symbol: str, start_ns: int, end_ns: int) -> None:
+        """Ask for a span; when its last minute is still open, only after it can be had."""
+        self._backfiller.want(symbol, start_ns, end_ns, epoch=self.epoch, after_ns=end_ns + self._grace_ns)
+
+    def _ensure_history(self, book: SymbolBook, sessions: int) -> None:
+        """Ask for whole weeks of minutes back to `sessions` before now, newest chunk first, unless that was done."""
+        now_ns = self.clock.now_ns()
+        table = self.calendar.sessions
+        index = self.calendar.latest(now_ns)
+        week = week_number(table["date"])
+        first = int(np.searchsorted(week, week[max(0, index - sessions)]))
+        start = int(table["pre_open"][first])
+        end = book.history_from if book.history_from is not None else now_ns // NS_PER_MIN * NS_PER_MIN
+        if start >= end:
+            return
+        book.history_from = start
+        edges = np.unique(table["pre_open"][np.searchsorted(week, week[first : index + 1])])[::-1]  # week starts, newest first
+        edges = edges[edges < end]
+        for k in range(0, len(edges), CHUNK_WEEKS):
+            chunk_start = int(edges[min(k + CHUNK_WEEKS, len(edges)) - 1])
+            self._backfiller.want(book.symbol, chunk_start, end, epoch=self.epoch)
+            end = chunk_start
+
+    def _book(self, symbol: str) -> SymbolBook:
+        book = self._books.get(symbol)
+        if book is None:
+            book = SymbolBook(symbol, self.calendar, capacity=self._capacity, grace_ns=self._grace_ns, anchor=self._anchor)
+            self._books[symbol] = book
+        return book
+
+    # -- reading (any thread) --------------------------------------------------------------------------------------------------
+
+    @property
+    def source_info(self) -> Any:
+        """What the source is and can do (`SourceInfo`)."""
+        return self.source.info
+
+    def watch(self, symbol: str) -> None:
+        """Subscribe to a symbol and read its recent sessions; harmless when watched. SymbolError when there is no such symbol."""
+        check_symbol(symbol)
+        known = self.source.info.symbols
+        if known and symbol not in known:
+            raise SymbolError(f"symbol: received {choices(symbol, known)} (all that source {self.source.info.name!r} has)")
+        if symbol in self._watched:
+            return
+        self.source.subscribe([symbol])  # without the lock: a source may hold its own while it waits for room in the queue
+        with self._lock:
+            if symbol in self._watched:
+                return
+            self.symbols.intern(symbol)
+            self._watched[symbol] = None
+            book = self._book(symbol)
+            if not self.source.info.is_replay:
+                now_ns = self.clock.now_ns()
+                minute, sure = (t // NS_PER_MIN * NS_PER_MIN for t in (now_ns, now_ns + SUBSCRIBE_NS))
+                self._gaps.away(symbol, minute, sure + NS_PER_MIN, "watching began in this minute")
+                self._want(symbol, minute, sure + NS_PER_MIN)
+            self._ensure_history(book, FIRST_SESSIONS)
+
+    def unwatch(self, symbol: str) -> None:
+        """Stop following a symbol; its bars stay readable. Harmless when not watched."""
+        with self._lock:
+            was_watched = self._watched.pop(symbol, "no") is None
+        if was_watched:
+            self.source.unsubscribe([symbol])
+
+    def watched(self) -> tuple[str, ...]:
+        """Return the symbols followed, in the order they were added."""
+        return tuple(self._watched)
+
+    def series(self, symbol: str, timeframe: str | Timeframe) -> Series:
+        """Return the live series of a symbol (watching it) and timeframe, and have its history read deep enough to chart."""
+        frame = Timeframe.parse(timeframe)
+        self.watch(symbol)
+        with self._lock:
+            book = self._book(symbol)
+            series = book.series(frame, self._market_ns())
+            self._ensure_history(book, _sessions_wanted(frame))
+        return series
+
+    def cursor(self, symbol: str, timeframe: str | Timeframe, n: int | None = None) -> Cursor:
+        """Return a new reader of a series; its first read is a snapshot of the newest `n` bars."""
+        return self.series(symbol, timeframe).cursor(n)
+
+    def older(self, symbol: str, timeframe: str | Timeframe, before_ns: int, limit: int = 500) -> np.ndarray:
+        """Return up to `limit` closed bars with ts_open < before_ns, oldest first, BAR_DTYPE. May block on the provider."""
+        frame = Timeframe.parse(timeframe)
+        series = self.series(symbol, frame)
+        held = series.rows()
+        inside = held[held["ts_open"] < before_ns]
+        if len(inside) >= limit or self.calendar.span[0] >= before_ns:
+            return inside[-limit:]
+        end = int(inside["ts_open"][0]) if len(inside) else before_ns
+        return np.concatenate([self._read_back(symbol, frame, end, limit - len(inside)), inside])[-limit:]
+
+    def _read_back(self, symbol: str, frame: Timeframe, before_ns: int, limit: int) -> np.ndarray:
+        table = self.calendar.sessions
+        week = week_number(table["date"])
+        last = self.calendar.latest(before_ns - 1)
+        wanted = _sessions_wanted(frame, limit)
+        first = int(np.searchsorted(week, week[max(0, last - wanted)]))
+        until = int(table["pre_open"][int(np.searchsorted(week, week[last], side="right")) - 1]) if frame.label == "1w" else before_ns
+        rows = self.archive.read(symbol, int(table["pre_open"][first]), max(until, before_ns)).rows
+        rolled = rows if frame.label == "1m" else rollup(rows, frame, table, anchor=self._anchor)
+        return rolled[rolled["ts_open"] < before_ns]
+
+    def bars(
+        self,
+        symbol: str,
+        timeframe: str | Timeframe,
+        n: int | None = None,
+        *,
+        start: Any = None,
+        end: Any = None,
+        forming: bool = True,
+    ) -> pd.DataFrame:
+        """Return bars as a DataFrame indexed by New York time of their open, the forming bar last (`is_partial`).
+
+        `n`: the newest n. `start`, `end`: anything pandas reads as a time; naive times are New York.
+        """
+        import pandas as pd
+
+        frame = Timeframe.parse(timeframe)
+        update = self.series(symbol, frame).snapshot()
+        rows = update.rows
+        if forming and update.forming is not None:
+            rows = np.concatenate([rows, update.forming])
+        table = to_frame(rows, symbol=symbol, timeframe=frame.label)
+        bounds = [None if t is None else pd.Timestamp(t) for t in (start, end)]
+        bounds = [t.tz_localize("America/New_York") if t is not None and t.tz is None else t for t in bounds]
+        table = table.loc[bounds[0] : bounds[1]]
+        return table if n is None else table.tail(n)
+
+    def quote(self, symbol: str) -> Quote | None:
+        """Return the newest quote, or None before the first."""
+        row = self._newest(self._last_quotes, symbol)
+        return None if row is None else quote_from_row(row, self.symbols)
+
+    def last_trade(self, symbol: str) -> Trade | None:
+        """Return the newest print by stamp, of any condition, or None before the first."""
+        row = self._newest(self._last_trades, symbol)
+        return None if row is None else trade_from_row(row, self.symbols)
+
+    def board(self, symbol: str) -> BoardRow:
+        """Return the watchlist line of a symbol."""
+        book = self._books.get(symbol)
+        return BoardRow(symbol) if book is None else board_row(book, self.calendar, self.clock.now_ns())
+
+    def health(self, symbol: str | None = None) -> Health:
+        """Return how far the feed, or one symbol of it, can be trusted at this moment."""
+        now_ns = self.clock.now_ns()
+        segment = self.calendar.segment(now_ns)
+        last_ns = self._last_event_ns
+        if symbol is not None:
+            row = self._newest(self._last_trades, symbol)
+            last_ns = None if row is None else int(row["ts_event"])
+        pending, gaps = self._backfiller.pending(symbol), self._gaps.count(symbol)
+        notes = FeedNotes(
+            self._status, self.source.info, segment, now_ns, self._last_event_ns, self._stale_after_s, pending, gaps, self._n_errors
+        )
+        mode, reason = decide(notes)
+        return Health(
+            mode=mode,
+            reason=reason,
+            source=self.source.info.name,
+            symbol=symbol,
+            ts_ns=now_ns,
+            segment=segment,
+            age_s=None if last_ns is None else max(0.0, (now_ns - last_ns) / NS_PER_S),
+            latency_p50_ms=self._latency.percentile(50),
+            latency_p95_ms=self._latency.percentile(95),
+            n_events=self._n_events,
+            gaps=gaps,
+            gaps_repaired=self._gaps.n_repaired,
+            backfilling=pending,
+            dropped=self._n_dropped,
+            errors=self._n_errors,
+            queued=self._queued_rows,
+            quarantined=self.quarantine.counts(symbol),
+        )
+
+    @property
+    def gaps(self) -> tuple[Any, ...]:
+        """Spans not yet proved complete (`gaps.OpenGap`)."""
+        return self._gaps.all()
+
+    def microbar(self, symbol: str) -> np.ndarray | None:
+        """Return the newest 50 ms bar of a symbol, BAR_DTYPE shape (1,), or None."""
+        sid = self.symbols.get(symbol)
+        with self._lock:
+            row = self._builder.micro(sid) if sid is not None else np.zeros(0, BAR_DTYPE)
+        return row if len(row) else None
+
+    def _newest(self, table: np.ndarray, symbol: str) -> Any:
+        sid = self.symbols.get(symbol)
+        if sid is None or sid >= len(table) or not table["ts_event"][sid]:
+            return None
+        return table[sid].copy()
+
+    def __repr__(self) -> str:
+        return f"<Hub {self.source.info.name} {self.health().mode.value}: {', '.join(self._watched) or 'nothing watched'}>"
+
+
+def _sessions_wanted(frame: Timeframe, bars: int = CHART_BARS) -> int:
+    """Return how many sessions of minutes hold about `bars` bars of a timeframe."""
+    if frame.label == "1w":
+        return min(DEEPEST_SESSIONS, 5 * bars)
+    if frame.label == "1d":
+        return min(DEEPEST_SESSIONS, bars)
+    per_session = max(1, 960 * NS_PER_MIN // frame.length_ns)
+    return max(FIRST_SESSIONS, min(DEEPEST_SESSIONS, -(-bars // per_session)))
+
+
+def _keep_newest(table: np.ndarray, rows: np.ndarray, n_symbols: int) -> np.ndarray:
+    """Return `table` (one row per symbol id) with the newest of `rows` by stamp put in; a late print does not move it back."""
+    if len(table) < n_symbols:
+        grown = np.zeros(max(n_symbols, 2 * len(table), 16), rows.dtype)
+        grown[: len(table)] = table
+        table = grown
+    fresh = rows[rows["ts_event"] >= table["ts_event"][rows["symbol_id"]]]
+    if len(fresh) > 1:
+        fresh = fresh[np.argsort(fresh["ts_event"], kind="stable")]
+    table[fresh["symbol_id"]] = fresh
+    return table
+
