@@ -94,10 +94,10 @@ class SimulatedSource:
             if self._thread is not None:
                 raise RuntimeError("SimulatedSource.start: received a second start; allowed: one, then stop")
             self._sink = sink
-            self._open_core()
             self._stopping.clear()
             self._thread = threading.Thread(target=self._run, name="simulated-source", daemon=True)
             self._say_state()
+            self._open_core()
             self._thread.start()
 
     def stop(self) -> None:
@@ -118,6 +118,7 @@ class SimulatedSource:
             self._wanted |= dict.fromkeys(names)
             if self._core is not None:
                 self._core.subscribe(names)
+                self._deliver(self._core.now_ns)
 
     def unsubscribe(self, symbols: Iterable[str]) -> None:
         """Stop delivering these."""
@@ -188,9 +189,8 @@ class SimulatedSource:
             if self._sink is None or self._core is None:
                 return
             self._sink.on_reset(f"moved to {to_ny(ts_ns):%Y-%m-%d %H:%M:%S} New York")
-            self._open_core()
-            self._sink.on_time(int(ts_ns))
             self._say_state()
+            self._open_core()
 
     def step(self, what: str = "bar") -> None:
         """Advance to the end of the present minute ('bar') or by one arrival ('event'), then stand still."""
@@ -291,6 +291,7 @@ class SimulatedSource:
             return
         self._core = SimulatedCore(self.market, self._sink.symbols, self.clock.now_ns())
         self._core.subscribe(self._wanted)
+        self._deliver(self._core.now_ns)
         self._keep_pace_from_now()
 
     def _keep_pace_from_now(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from workbench.clock import NS_PER_MIN
 from workbench.sources.base import FeedGap, FeedState, FeedStatus
-from workbench.sources.simulation.day import LATEST_NS
+from workbench.sources.simulation.day import LATEST_NS, DayPrints
 from workbench.sources.simulation.market import Market
 from workbench.sources.simulation.tape import BLOCK_NS, block_rows
 from workbench.types import QUOTE_DTYPE, TRADE_DTYPE, SymbolTable
@@ -42,6 +42,7 @@ class SimulatedCore:
         self.now_ns = int(start_ns)
         self._symbols = symbols
         self._streams: dict[str, _SymbolStream] = {}  # symbol -> its blocks
+        self._has_backlog = False
 
     @property
     def subscribed(self) -> tuple[str, ...]:
@@ -53,6 +54,7 @@ class SimulatedCore:
         names = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._streams]
         for symbol in names:
             self.market.facts(symbol)
+        self._has_backlog |= bool(names)
         for symbol in names:
             self._streams[symbol] = _SymbolStream(self.market, symbol, self._symbols.intern(symbol), self.now_ns // NS_PER_MIN * NS_PER_MIN)
 
@@ -62,22 +64,26 @@ class SimulatedCore:
             self._streams.pop(symbol, None)
 
     def until(self, ts_ns: int) -> Iterator[Batch]:
-        """Go to `ts_ns` and yield what arrives on the way, in steps of at most five minutes, cut where the feed goes or comes back."""
+        """Go to `ts_ns` and yield what arrives on the way, in steps of at most five minutes, cut where the feed goes or comes back.
+
+        What a new subscription has to catch up on (its minute so far) comes first, also when `ts_ns` is the present.
+        """
+        if self._has_backlog:
+            self._has_backlog = False
+            yield self._arrived(self.now_ns, self._next_gap())
         while self.now_ns < ts_ns:
             gap = self._next_gap()
             step = min(int(ts_ns), self.now_ns + BLOCK_NS)
             edges = [edge for edge in (gap or ()) if self.now_ns < edge <= step]
-            end = edges[0] if edges else step
-            is_away = gap is not None and gap[0] <= self.now_ns < gap[1]
-            streams = list(self._streams.values())
-            taken = [stream.take(end) for stream in streams]
-            self.now_ns = end
-            trades, quotes = [_NOTHING[0]], [_NOTHING[1]]
-            if not is_away:
-                trades += [t for t, _ in taken]
-                quotes += [q for _, q in taken]
-            notices = _notices(gap, end) if edges and gap is not None else ()
-            yield Batch(end, _by_arrival(trades), _by_arrival(quotes), notices)
+            yield self._arrived(edges[0] if edges else step, gap)
+
+    def _arrived(self, end_ns: int, gap: tuple[int, int] | None) -> Batch:
+        is_away = gap is not None and gap[0] <= self.now_ns < gap[1]
+        taken = [stream.take(end_ns) for stream in self._streams.values()]
+        is_edge = gap is not None and self.now_ns < end_ns and end_ns in gap
+        self.now_ns = end_ns
+        trades, quotes = ([nothing] if is_away else [nothing, *rows] for nothing, rows in zip(_NOTHING, _by_kind(taken), strict=True))
+        return Batch(end_ns, _by_arrival(trades), _by_arrival(quotes), _notices(gap, end_ns) if is_edge and gap is not None else ())
 
     def next_event_ns(self, limit_ns: int) -> int:
         """Return when the next print or quote arrives, or `limit_ns` when nothing does before."""
@@ -100,6 +106,10 @@ def _notices(gap: tuple[int, int], now_ns: int) -> tuple[FeedStatus | FeedGap, .
     return (FeedGap(gap[0] - LATEST_NS, gap[1], GAP_REASON), back)  # late prints of the seconds before are lost too
 
 
+def _by_kind(taken: list[tuple[np.ndarray, np.ndarray]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    return [trades for trades, _ in taken], [quotes for _, quotes in taken]
+
+
 def _by_arrival(parts: list[np.ndarray]) -> np.ndarray:
     rows = np.concatenate(parts)
     return rows if len(parts) <= 2 else rows[np.argsort(rows["ts_recv"], kind="stable")]
@@ -109,7 +119,8 @@ class _SymbolStream:
     """One symbol's rows, block after block and session after session, released by arrival."""
 
     def __init__(self, market: Market, symbol: str, symbol_id: int, from_ns: int) -> None:
-        self._market, self._symbol, self._id, self._from_ns = market, symbol, symbol_id, from_ns
+        self._market, self._of, self._from_ns = market, (symbol, symbol_id), from_ns
+        self._prints: DayPrints | None = None  # of the present session
         sessions = market.calendar.sessions
         self._index = int(np.searchsorted(sessions["post_close"], from_ns, side="right"))
         self._block = max(0, from_ns - int(sessions["pre_open"][self._index])) // BLOCK_NS if self._index < len(sessions) else 0
@@ -133,14 +144,16 @@ class _SymbolStream:
         return int(sessions["pre_open"][self._index]) + self._block * BLOCK_NS if self._index < len(sessions) else _NEVER
 
     def _load(self) -> None:
-        trades, quotes = block_rows(self._market, self._symbol, self._id, self._index, self._block)
+        if self._prints is None:
+            self._prints = self._market.prints(self._of[0], self._index)
+        trades, quotes = block_rows(self._market, self._prints, self._of, self._index, self._block)
         if self._next_block_ns() < self._from_ns:
             trades, quotes = (rows[rows["ts_event"] >= self._from_ns] for rows in (trades, quotes))
         self._trades.add(trades)
         self._quotes.add(quotes)
         self._block += 1
         if self._next_block_ns() >= int(self._market.calendar.sessions["post_close"][self._index]):
-            self._index, self._block = self._index + 1, 0
+            self._index, self._block, self._prints = self._index + 1, 0, None
 
 
 _NEVER = np.iinfo(np.int64).max

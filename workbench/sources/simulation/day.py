@@ -38,9 +38,9 @@ KIND_CONDITIONS: dict[int, tuple[int, ...]] = {
 }
 KIND_CONDITIONS |= {kind + EXTENDED: (12, *ids) for kind, ids in KIND_CONDITIONS.items()}
 
-# Share of prints by kind, drawn from one uniform number; the rest of [0, 1) is regular.
-_KIND_EDGES = np.cumsum([0.28, 0.16, 0.10, 0.05, 0.004, 0.003, 0.001])
-_KIND_DRAWN = np.array([ODD, SWEEP, ODD_SWEEP, EXEMPT, AVERAGE, DERIVED, CONTINGENT, REGULAR], np.uint8)
+# How many of a thousand prints are of which kind; the rest is regular. Looked up with one uniform number.
+_PER_MILLE = {ODD: 280, SWEEP: 160, ODD_SWEEP: 100, EXEMPT: 50, AVERAGE: 4, DERIVED: 3, CONTINGENT: 1}
+_KIND_DRAWN = np.repeat(np.array([*_PER_MILLE, REGULAR], np.uint8), [*_PER_MILLE.values(), 1000 - sum(_PER_MILLE.values())])
 
 
 def _mask_table() -> np.ndarray:
@@ -90,7 +90,7 @@ def draw_prints(
     cents = np.rint(mid + side * half_spread).astype(np.int64)
     aside = (kind == AVERAGE) | (kind == AVERAGE + EXTENDED)
     cents[aside] = np.rint(mid[aside] * (1 + 0.004 * (uniform[1][aside] - 0.5)))  # an average of earlier prices
-    size = _sizes(uniform[2], kind, facts, float(mid[0]) / 100)
+    size = _sizes(uniform[2], rng.standard_exponential(len(minute)), kind, facts, float(mid[0]) / 100)
     return DayPrints(int(session["pre_open"]) + minute * NS_PER_MIN + within, cents, size, kind, mid, half_spread, minute)
 
 
@@ -140,7 +140,7 @@ def _bridge(
 
 
 def _kinds(uniform: np.ndarray, minute: np.ndarray, counts: np.ndarray, shape: Shape, halt: tuple[int, int] | None) -> np.ndarray:
-    kind = _KIND_DRAWN[np.searchsorted(_KIND_EDGES, uniform, side="right")]
+    kind = _KIND_DRAWN[(1000 * uniform).astype(np.intp)]
     last = np.cumsum(counts) - 1
     first = last - counts + 1
     outside = ~shape.is_regular[minute]
@@ -163,16 +163,17 @@ def round_lot(price: float) -> int:
     return 40 if price <= 1000 else 10 if price <= 10_000 else 1
 
 
-def _sizes(uniform: np.ndarray, kind: np.ndarray, facts: SymbolFacts, price: float) -> np.ndarray:
+def _sizes(uniform: np.ndarray, exponential: np.ndarray, kind: np.ndarray, facts: SymbolFacts, price: float) -> np.ndarray:
     """Return shares: odd lots below a round lot, others whole lots with a long tail, auctions large."""
     lot = round_lot(price)
-    lots = 1 + np.floor((facts.mean_lots - 0.5) * (100 / lot) ** 0.5 * 0.42 * ((1 - uniform) ** -0.6 - 1))
+    tail = np.exp(0.6 * exponential) - 1  # Pareto: rare prints of hundreds of lots
+    lots = 1 + np.floor((facts.mean_lots - 0.5) * (100 / lot) ** 0.5 * 0.42 * tail)
     size: np.ndarray = (lot * np.minimum(lots, 400)).astype(np.int64)
     plain = kind & (EXTENDED - 1)
     odd = (plain == ODD) | (plain == ODD_SWEEP)
     size[odd] = (1 + (lot - 1) * uniform[odd] ** 2).astype(np.int64)
     auction = (plain == OPENING) | (plain == CLOSING) | (plain == OFFICIAL_CLOSE) | (plain == REOPENING)
-    size[auction] = (lot * facts.prints_per_min * (2 + 10 * uniform[auction])).astype(np.int64)
+    size[auction] = lot * (facts.prints_per_min * (2 + 10 * uniform[auction])).astype(np.int64)
     return size
 
 

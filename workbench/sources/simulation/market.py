@@ -68,8 +68,8 @@ class Market:
         self._skeletons = Kept(4 * len(self.symbols))
         self._shapes = Kept(8)
         self._nodes = Kept(256)
-        self._prints = Kept(3 * len(self.symbols))
-        self._bars = Kept(512)
+        self._prints = Kept(8)  # about 3 MB each; a stream holds its own
+        self._bars = Kept(1024)  # about 75 kB each
 
     def facts(self, symbol: str) -> SymbolFacts:
         """Return a symbol's constants; SymbolError when this market does not know it."""

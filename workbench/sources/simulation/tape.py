@@ -34,9 +34,12 @@ def _condition_rows() -> tuple[np.ndarray, np.ndarray]:
 _CONDITIONS, _N_CONDITIONS = _condition_rows()
 
 
-def block_rows(market: Market, symbol: str, symbol_id: int, index: int, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (TRADE_DTYPE, QUOTE_DTYPE) rows of one block of session `index`, each in order of arrival."""
-    prints = market.prints(symbol, index)
+def block_rows(market: Market, prints: DayPrints, of: tuple[str, int], index: int, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (TRADE_DTYPE, QUOTE_DTYPE) rows of one block of session `index`, each in order of arrival.
+
+    `prints` are those of the session, `of` is the symbol and its id.
+    """
+    symbol, symbol_id = of
     begin, end = np.searchsorted(prints.minute, (block * BLOCK_MINUTES, (block + 1) * BLOCK_MINUTES))
     date = int(market.calendar.sessions["date"][index])
     rng = generator(market.seed, symbol, STREAM, date, block)
@@ -60,10 +63,11 @@ def true_trades(market: Market, symbol: str, symbol_id: int, start_ns: int, end_
     last = int(np.searchsorted(sessions["pre_open"], end_ns, side="left"))
     parts = [np.zeros(0, TRADE_DTYPE)]
     for index in range(first, last):
+        prints = market.prints(symbol, index)
         for block in range(-(-market.shape(index).minutes // BLOCK_MINUTES)):
             block_open = int(sessions["pre_open"][index]) + block * BLOCK_NS
             if start_ns - BLOCK_NS < block_open < end_ns:
-                rows = block_rows(market, symbol, symbol_id, index, block)[0]
+                rows = block_rows(market, prints, (symbol, symbol_id), index, block)[0]
                 parts.append(rows[~is_bad(rows)])
     rows = np.concatenate(parts)
     rows = rows[(rows["ts_event"] >= start_ns) & (rows["ts_event"] < end_ns)]
