@@ -14,13 +14,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from workbench.assemble import assemble as assemble
     from workbench.clock import Clock as Clock
     from workbench.clock import ReplayClock as ReplayClock
     from workbench.clock import WallClock as WallClock
     from workbench.config import Settings as Settings
+    from workbench.engine import Engine as Engine
     from workbench.errors import WorkbenchError as WorkbenchError
+    from workbench.hub.health import Health as Health
+    from workbench.hub.hub import Hub as Hub
+    from workbench.hub.series import Cursor as Cursor
+    from workbench.hub.series import Series as Series
+    from workbench.sessions import Segment as Segment
+    from workbench.sessions import SessionCalendar as SessionCalendar
     from workbench.types import BAR_DTYPE as BAR_DTYPE
     from workbench.types import QUOTE_DTYPE as QUOTE_DTYPE
+    from workbench.types import TIMEFRAMES as TIMEFRAMES
     from workbench.types import TRADE_DTYPE as TRADE_DTYPE
     from workbench.types import Bar as Bar
     from workbench.types import OptionContract as OptionContract
@@ -34,17 +43,26 @@ _HOME = {
     "BAR_DTYPE": "workbench.types",
     "Bar": "workbench.types",
     "Clock": "workbench.clock",
+    "Cursor": "workbench.hub.series",
+    "Engine": "workbench.engine",
+    "Health": "workbench.hub.health",
+    "Hub": "workbench.hub.hub",
     "OptionContract": "workbench.types",
     "QUOTE_DTYPE": "workbench.types",
     "Quote": "workbench.types",
     "ReplayClock": "workbench.clock",
+    "Segment": "workbench.sessions",
+    "Series": "workbench.hub.series",
+    "SessionCalendar": "workbench.sessions",
     "Settings": "workbench.config",
     "SymbolTable": "workbench.types",
+    "TIMEFRAMES": "workbench.types",
     "TRADE_DTYPE": "workbench.types",
     "Timeframe": "workbench.types",
     "Trade": "workbench.types",
     "WallClock": "workbench.clock",
     "WorkbenchError": "workbench.errors",
+    "assemble": "workbench.assemble",
 }
 
 __all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605 - one list of names, not two; tests/test_exported_members.py
