@@ -66,7 +66,8 @@ def _polygon(settings: Settings) -> Source:
 
     key = settings.massive_api_key if settings.source == "massive" else settings.polygon_api_key
     if key is None:
-        raise ConfigError(f"{settings.source}_api_key: received nothing; allowed: a key, in {settings.source.upper()}_API_KEY or the configuration file")
+        variable = f"{settings.source.upper()}_API_KEY"
+        raise ConfigError(f"{settings.source}_api_key: received nothing; allowed: a key, in {variable} or the configuration file")
     return PolygonSource(key, package=settings.source, clock=WallClock())
 
 

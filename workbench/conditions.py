@@ -71,7 +71,7 @@ TRADE_CONDITIONS: dict[int, tuple[str, int]] = {
     52: ("Contingent", _NO_PRICE),
     53: ("Qualified contingent", _NO_PRICE),
     55: ("Opening/reopening detail", ALL),
-    **{i: ("Short-sale or financial-status flag, no rule", ALL) for i in (57, 58, 59, 60, *range(62, 72))},
+    **dict.fromkeys((57, 58, 59, 60, *range(62, 72)), ("Short-sale or financial-status flag, no rule", ALL)),
 }
 
 _FREE_OUTSIDE_HOURS = (12, 13)

@@ -10,6 +10,7 @@ Floor 0: numpy and the standard library; `exchange_calendars` is imported when t
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from enum import IntEnum
@@ -106,8 +107,10 @@ class SessionCalendar:
         """Return one session's row; CalendarError names why there is none."""
         i = self._dates.get((day - date(1970, 1, 1)).days)
         if i is None:
-            raise CalendarError(f"session: received {day:%Y-%m-%d %A}; allowed: trading days of the New York Stock Exchange in the calendar's span")
-        return self.sessions[i]
+            allowed = "trading days of the New York Stock Exchange in the calendar's span"
+            raise CalendarError(f"session: received {day:%Y-%m-%d %A}; allowed: {allowed}")
+        row: np.void = self.sessions[i]
+        return row
 
     def is_session(self, day: date) -> bool:
         """True when the exchange trades on that date."""
@@ -199,7 +202,7 @@ def anchored_spans(row: np.void, frame: Timeframe, anchor: Anchor, segments: Ite
     for segment in wanted:
         start, end = spans[segment]
         edges = [start, *[c for c in cuts if start < c < end], end]
-        out += list(zip(edges[:-1], edges[1:], strict=True))
+        out += list(itertools.pairwise(edges))
     return out
 
 

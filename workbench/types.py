@@ -177,7 +177,8 @@ class Quote:
     def __post_init__(self) -> None:
         for name, price in (("bid", self.bid), ("ask", self.ask)):
             _require(math.isnan(price) or (price > 0 and math.isfinite(price)), f"Quote.{name}", price, "a price > 0, or NaN for no quote")
-        _require(not self.bid > self.ask, "Quote.bid", self.bid, f"at most the ask {self.ask!r} (a crossed quote is quarantined, not mended)")
+        crossed = f"at most the ask {self.ask!r} (a crossed quote is quarantined, not mended)"
+        _require(not self.bid > self.ask, "Quote.bid", self.bid, crossed)
 
     @property
     def mid(self) -> float:
@@ -333,7 +334,8 @@ class OptionContract:
         """Return the contract that an OCC symbol names: 'O:SPY241220P00720000', 'SPY241220P00720000' or padded 'SPY   241220P00720000'."""
         match = _OCC.fullmatch(text.removeprefix("O:").strip()) if isinstance(text, str) else None
         if match is None:
-            raise SymbolError(f"option symbol: received {text!r}; allowed: OCC form, root yymmdd C|P strike×1000 in 8 digits (O:SPY241220P00720000)")
+            form = "OCC form, root yymmdd C|P strike×1000 in 8 digits (O:SPY241220P00720000)"
+            raise SymbolError(f"option symbol: received {text!r}; allowed: {form}")
         try:
             expiry = date(2000 + int(match["yy"]), int(match["mm"]), int(match["dd"]))
         except ValueError as error:
@@ -427,7 +429,7 @@ def bar_from_row(row: Any, symbol: str, timeframe: str) -> Bar:
         is_partial=bool(row["is_partial"]),
         is_complete=bool(row["is_complete"]),
         **{name: int(row[name]) for name in ("ts_open", "ts_close", "revision", "seq")},
-        **{name: float(row[name]) for name in ("open", "high", "low", "close", "volume")},
+        **{name: float(row[name]) for name in ("open", "high", "low", "close", "volume")},  # type: ignore[arg-type]
     )
 
 

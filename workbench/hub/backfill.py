@@ -92,7 +92,10 @@ class Backfiller:
             thread.join(timeout_s)
 
     def want(self, symbol: str, start_ns: int, end_ns: int, *, epoch: int, after_ns: int = 0) -> None:
-        """Ask for a span, to be read once market time has passed `after_ns`. Joined with a waiting span that it overlaps; ignored when one under way covers it."""
+        """Ask for a span, to be read once market time has passed `after_ns`.
+
+        Joined with a waiting span that it overlaps; ignored when one under way covers it.
+        """
         if end_ns <= start_ns:
             return
         job = Job(symbol, start_ns, end_ns, epoch, after_ns)
@@ -123,8 +126,9 @@ class Backfiller:
 
     def _add(self, job: Job) -> None:
         running = self._running.get(job.symbol)
-        if running and running.epoch == job.epoch and running.start_ns <= job.start_ns and job.end_ns <= running.end_ns and job.attempt == 1:
-            return
+        is_covered = running and running.epoch == job.epoch and running.start_ns <= job.start_ns and job.end_ns <= running.end_ns
+        if is_covered and job.after_ns <= self._now_ns():
+            return  # else its last minutes were still open when the present read began
         for i, other in enumerate(self._waiting):
             overlaps = other.start_ns < job.end_ns and job.start_ns < other.end_ns
             if other.symbol == job.symbol and other.epoch == job.epoch and overlaps and other.attempt == job.attempt == 1:

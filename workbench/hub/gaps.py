@@ -63,6 +63,10 @@ class GapBook:
         """Return how many gaps are open, of one symbol or of all."""
         return len(self._open.get(symbol, ())) if symbol is not None else sum(map(len, self._open.values()))
 
+    def overdue(self, before_ns: int, symbol: str | None = None) -> int:
+        """Return how many gaps that ended before a moment are still open: those that history should have closed by now."""
+        return sum(gap.end_ns < before_ns and symbol in (None, gap.symbol) for gap in self.all())
+
     def all(self) -> tuple[OpenGap, ...]:
         """Return the open gaps, oldest first."""
         return tuple(sorted((g for gaps in self._open.values() for g in gaps), key=lambda g: (g.start_ns, g.symbol)))

@@ -6,6 +6,7 @@ Floor 2.
 
 from __future__ import annotations
 
+import html
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -65,9 +66,8 @@ class Health:
         return {name: value.name if isinstance(value := getattr(self, name), Segment) else value for name in names}
 
     def _repr_html_(self) -> str:
-        import html
-
-        rows = "".join(f"<tr><th style='text-align:left'>{html.escape(k)}</th><td>{html.escape(str(v))}</td></tr>" for k, v in self.to_dict().items())
+        cells = ((html.escape(k), html.escape(str(v))) for k, v in self.to_dict().items())
+        rows = "".join(f"<tr><th style='text-align:left'>{k}</th><td>{v}</td></tr>" for k, v in cells)
         return f"<table><caption>Health</caption>{rows}</table>"
 
 

@@ -58,6 +58,7 @@ DEEPEST_SESSIONS = 520
 CHART_BARS = 700  # bars a chart wants at once: the visible window and a margin
 CHUNK_WEEKS = 4
 SUBSCRIBE_NS = 5 * NS_PER_S  # a subscription has taken effect by then
+OVERDUE_NS = 30 * NS_PER_S  # history of a closed minute can be had by then
 SAVE_EVERY_S = 30.0
 LATE_MARGIN_NS = 15 * NS_PER_MIN  # providers change bars for this long after the minute
 
@@ -588,9 +589,11 @@ class Hub:
         if symbol is not None:
             row = self._newest(self._last_trades, symbol)
             last_ns = None if row is None else int(row["ts_event"])
-        pending, gaps = self._backfiller.pending(symbol), self._gaps.count(symbol)
+        reading = self._backfiller.due(symbol)
+        with self._lock:
+            gaps, overdue = self._gaps.count(symbol), self._gaps.overdue(now_ns - OVERDUE_NS, symbol)
         notes = FeedNotes(
-            self._status, self.source.info, segment, now_ns, self._last_event_ns, self._stale_after_s, pending, gaps, self._n_errors
+            self._status, self.source.info, segment, now_ns, self._last_event_ns, self._stale_after_s, reading, overdue, self._n_errors
         )
         mode, reason = decide(notes)
         return Health(
@@ -606,7 +609,7 @@ class Hub:
             n_events=self._n_events,
             gaps=gaps,
             gaps_repaired=self._gaps.n_repaired,
-            backfilling=pending,
+            backfilling=reading,
             dropped=self._n_dropped,
             errors=self._n_errors,
             queued=self._queued_rows,
@@ -616,7 +619,8 @@ class Hub:
     @property
     def gaps(self) -> tuple[Any, ...]:
         """Spans not yet proved complete (`gaps.OpenGap`)."""
-        return self._gaps.all()
+        with self._lock:
+            return self._gaps.all()
 
     def microbar(self, symbol: str) -> np.ndarray | None:
         """Return the newest 50 ms bar of a symbol, BAR_DTYPE shape (1,), or None."""

@@ -28,7 +28,8 @@ def replaces(new: np.ndarray, held: np.ndarray) -> np.ndarray:
     counted = ~(np.isnan(new["n_trades"]) | np.isnan(held["n_trades"]))
     saw_more = np.where(counted, new["n_trades"] > held["n_trades"], new["volume"] > held["volume"] * _MORE)
     as_good = (new_rank >= held_rank) | saw_more
-    return np.where(new_complete == held_complete, as_good, new_complete)
+    chosen: np.ndarray = np.where(new_complete == held_complete, as_good, new_complete)
+    return chosen
 
 
 def winners(new: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -43,4 +44,5 @@ def winners(new: np.ndarray, held: np.ndarray) -> np.ndarray:
     is_held = held["ts_open"][at_safe] == new["ts_open"]
     stands = ~is_held
     stands[is_held] = replaces(new[is_held], held[at_safe[is_held]])
-    return new[stands]
+    won: np.ndarray = new[stands]
+    return won

@@ -122,7 +122,9 @@ class Sink(Protocol):
 class Source(Protocol):
     """One provider of market data."""
 
-    clock: Clock
+    @property
+    def clock(self) -> Clock:
+        """The market's clock: the wall's, or the one that this source moves."""
 
     @property
     def info(self) -> SourceInfo:
