@@ -36,7 +36,7 @@ SKELETON, NODES, PRINTS, STREAM, BAD, GAPS, HALTS = range(7)
 
 def generator(seed: int, name: str, *key: int) -> np.random.Generator:
     """Return the generator of one purpose: (seed, name, key …) decides every number it will ever give."""
-    return np.random.Generator(np.random.SFC64([seed, symbol_key(name), *key]))
+    return np.random.default_rng([seed, symbol_key(name), *key])
 
 
 class Kept:
