@@ -55,7 +55,8 @@ def _rank(item: pytest.Item) -> int:
         return 3
     if item.get_closest_marker("browser"):
         return 2
-    return 1 if item.get_closest_marker("slow") else 0
+    is_slow = item.get_closest_marker("slow") is not None or item.path.suffix == ".ipynb"
+    return 1 if is_slow else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
