@@ -36,7 +36,7 @@ HOMES = {
 
 # calls that read the time or unseeded chance: what they are -> the only file that may
 CLOCK_CALLS = re.compile(
-    r"(^|\.)time\.(time|time_ns|monotonic|monotonic_ns|sleep|localtime|gmtime|ctime|asctime|strftime)$"
+    r"(^|\.)time\.(time|time_ns|monotonic|monotonic_ns|sleep|localtime|ctime)$"
     r"|(^|\.)datetime\.(now|utcnow|today)$|(^|\.)date\.today$|(^|\.)Timestamp\.(now|utcnow|today)$"
 )
 CHANCE_CALLS = re.compile(

@@ -137,6 +137,11 @@ class Settings(BaseSettings):
         variable = f"{source.upper()}_API_KEY"
         raise ConfigError(f"{source}_api_key: received nothing; allowed: your key in {variable} (the simulated source needs none)")
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return every key in clear text, for masking them where text leaves the program."""
+        values = (getattr(self, name) for name in setting_names())
+        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+
 
 def setting_names() -> tuple[str, ...]:
     """Return the names of all settings, in the order in which they are declared."""

@@ -42,6 +42,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to serve on; loopback by default.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to serve on, 5006 by default; 0 takes a free one.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Open the desk in the browser.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
 ) -> None:
     """Run the desk: one process, one feed, every app, until Ctrl-C.
 
@@ -55,8 +56,10 @@ def serve(
     }  # fmt: skip
     settings = _settings(chosen)
 
+    from workbench.cli.log import start_log
     from workbench.views.serve import serve as run
 
+    start_log(settings, is_verbose=verbose)
     run(settings, show=show)
 
 
