@@ -142,11 +142,14 @@ class Chart {
     o.addEventListener("dblclick", (e) => this.onDouble(e))
     this.live.addEventListener("click", () => this.home())
     this.live.addEventListener("pointerdown", (e) => e.stopPropagation())
+    this.onCommand = (e) => { if ((e.detail.index ?? 0) === window.__workbench.charts.indexOf(this)) this.told(e.detail) }
+    window.addEventListener("workbench:chart", this.onCommand)
     this.clock = setInterval(() => this.drawLast(), 250)
   }
 
   remove() {
     clearInterval(this.clock)
+    window.removeEventListener("workbench:chart", this.onCommand)
     const hook = window.__workbench
     if (hook) hook.charts = hook.charts.filter((c) => c !== this)
   }

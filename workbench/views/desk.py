@@ -1,0 +1,293 @@
+"""The desk: charts, watchlist and health strip on one page, with the keyboard, and what is remembered of it.
+
+One `Desk` per browser session. All its views are read in one periodic callback; an exception in it is counted and shown, and
+the next turn goes on. Floor 8.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+import param
+from panel.custom import Child, Children, JSComponent
+
+from workbench.errors import StoreError, WorkbenchError
+from workbench.types import TIMEFRAMES
+from workbench.views import theme
+from workbench.views.chart import CandleChart, label_of
+from workbench.views.health_strip import HealthStrip
+from workbench.views.models import ChartModel, LookModel, WatchlistModel
+from workbench.views.shelf import Shelf
+from workbench.views.watchlist import Watchlist
+
+log = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+FRAME_MS = 50
+BOARD_EVERY, HEALTH_EVERY = 5, 5  # frames
+LAYOUT_TIMEFRAMES = ("5m", "1m", "15m", "1d")  # of the first to fourth chart
+STUDY_CHOICES = (
+    ("vwap", "VWAP and bands"),
+    ("ema:9", "EMA 9"),
+    ("ema:20", "EMA 20"),
+    ("ema:50", "EMA 50"),
+    ("sma:50", "SMA 50"),
+    ("sma:200", "SMA 200"),
+    ("bollinger:20:2", "Bollinger 20, 2"),
+    ("rsi:14", "RSI 14"),
+    ("macd:12:26:9", "MACD 12, 26, 9"),
+    ("atr:14", "ATR 14"),
+)
+
+
+class DeskShell(JSComponent):
+    """The page: where the views stand, top bar, drawer, keyboard, messages. It knows nothing of markets."""
+
+    charts = Children(doc="One, two or four charts.")
+    watchlist = Child(doc="Left column.")
+    strip = Child(doc="Right end of the top bar, and the replay row.")
+    active = param.Integer(0, doc="Chart that the top bar speaks of.")
+    symbol = param.String("", doc="Symbol of the active chart.")
+    label = param.String("", doc="The same, as people say it.")
+    timeframe = param.String("5m", doc="Bar length of the active chart.")
+    timeframes = param.List(default=list(TIMEFRAMES), doc="Buttons.")
+    studies = param.List(default=[], doc="Studies of the active chart.")
+    choices = param.List(default=[list(item) for item in STUDY_CHOICES], doc="Studies offered: name, label.")
+    theme = param.String("dark")
+    palette = param.String("teal")
+    colours = param.Dict(default={}, doc="Theme tokens.")
+    health = param.Dict(default={}, doc="For the drawer and the frame.")
+    layout = param.Integer(1, doc="How many charts are shown.")
+    drawer = param.Boolean(False, doc="Whether the drawer is open.")
+    widths = param.Dict(default={}, doc="Width of the watchlist, height of the drawer [px].")
+
+    _esm = STATIC / "desk.js"
+    _stylesheets = [STATIC / "desk.css"]
+
+    def __init__(self, **params: Any) -> None:
+        self.on_message: Callable[[dict[str, Any]], None] | None = None
+        super().__init__(sizing_mode="stretch_both", **params)
+
+    def _handle_msg(self, message: dict[str, Any]) -> None:
+        if self.on_message is not None:
+            self.on_message(message)
+
+    def say(self, text: str) -> None:
+        """Show one sentence for a few seconds."""
+        self._send_msg({"say": text})
+
+
+class Desk:
+    """All views of one browser session over one hub."""
+
+    def __init__(self, hub: Any, shelf: Shelf | None = None, query: Mapping[str, str] | None = None) -> None:
+        """`query` is what the address asks for: symbol, tf, theme."""
+        self.hub, self.shelf = hub, shelf or Shelf(None)
+        self.errors = 0
+        self._last_error = ""
+        self._turn = 0
+        self._callback: Any = None
+        kept = self.shelf.read("prefs", {})
+        self.look = LookModel(**_allowed(LookModel, {**kept, **(query or {})}))
+        self.watched = WatchlistModel(symbols=self._first_symbols())
+        self.models = [ChartModel()]
+        self._restore_charts(kept, query or {})
+        self.charts = [self._new_chart(model) for model in self.models]
+        self.list_view = Watchlist(hub, self.watched, self._select)
+        self.strip = HealthStrip(hub)
+        self.shell = DeskShell(
+            charts=list(self.charts), watchlist=self.list_view, strip=self.strip, layout=len(self.charts),
+            drawer=bool(kept.get("drawer", False)), widths=dict(kept.get("widths", {})),
+        )  # fmt: skip
+        self.shell.on_message = self._on_message
+        self._follow()
+        self._sync()
+
+    # -- running -----------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to tick in the present session, until it ends."""
+        self._callback = pn.state.add_periodic_callback(self.tick, period=FRAME_MS)
+        pn.state.on_session_destroyed(lambda _: self.stop())
+
+    def stop(self) -> None:
+        """Stop ticking; harmless when stopped."""
+        callback, self._callback = self._callback, None
+        if callback is not None and callback.running:
+            callback.stop()
+
+    def tick(self) -> None:
+        """Bring every view up to date."""
+        self._turn += 1
+        with pn.io.unlocked():
+            for chart in self.charts:
+                self._guarded(chart.tick)
+            if self._turn % BOARD_EVERY == 0:
+                self._guarded(self.list_view.tick)
+            if self._turn % HEALTH_EVERY == 2:
+                self._guarded(self._tick_health)
+
+    def _guarded(self, work: Callable[[], Any]) -> None:
+        """Run one view's turn; its exception is counted and shown, and the others go on."""
+        try:
+            work()
+        except Exception as error:
+            self.errors += 1
+            log.exception("desk: a view failed")
+            if str(error) != self._last_error:
+                self._last_error = str(error)
+                self.shell.say(f"A view failed ({type(error).__name__}: {error}); it is tried again. Failures so far: {self.errors}")
+
+    def _tick_health(self) -> None:
+        self.strip.tick()
+        state = self.strip.state
+        self.shell.health = {**state, "playback": self.strip.playback, "desk_errors": self.errors}
+        speed = 0.0 if self.strip.playback.get("is_paused") else self.strip.playback.get("speed", 1.0)
+        for chart in self.charts:
+            chart.status = {"mode": state["mode"], "age_s": state["age_s"] and round(state["age_s"]), "reason": state["reason"], "speed": speed}
+
+    # -- charts ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> ChartModel:
+        """The chart that keys and buttons speak to."""
+        return self.models[min(self.shell.active, len(self.models) - 1)]
+
+    def _new_chart(self, model: ChartModel) -> CandleChart:
+        chart = CandleChart(self.hub, model, self.look)
+        chart.on_levels = lambda levels, model=model: self._keep_levels(model, levels)
+        self._show_levels(chart, model)
+        model.param.watch(lambda _: self._show_levels(chart, model), ["symbol"])
+        model.param.watch(lambda _: self._sync(), ["symbol", "timeframe", "studies"])
+        return chart
+
+    def _show_levels(self, chart: CandleChart, model: ChartModel) -> None:
+        chart.set_levels([{**level, "is_own": True} for level in self.shelf.levels(model.symbol)])
+
+    def _keep_levels(self, model: ChartModel, levels: list[dict[str, Any]]) -> None:
+        own = [{name: level[name] for name in ("id", "price", "label")} for level in levels if level.get("is_own")]
+        self._store(lambda: self.shelf.keep_levels(model.symbol, own))
+        for chart, other in zip(self.charts, self.models, strict=True):
+            if other is not model and other.symbol == model.symbol:
+                self._show_levels(chart, other)
+
+    def _set_layout(self, count: int) -> None:
+        count = count if count in (1, 2, 4) else 1
+        while len(self.models) < count:
+            model = ChartModel(symbol=self.active.symbol, timeframe=LAYOUT_TIMEFRAMES[len(self.models)])
+            self.models.append(model)
+            self.charts.append(self._new_chart(model))
+        del self.models[count:], self.charts[count:]
+        self.shell.param.update(charts=list(self.charts), layout=count, active=min(self.shell.active, count - 1))
+
+    def _show(self, symbol: str | None = None, timeframe: str | None = None) -> None:
+        """Change the active chart; the symbol is linked, every chart follows."""
+        self.active.show(symbol, timeframe)
+        for model in self.models:
+            if model is not self.active and model.symbol != self.active.symbol:
+                model.show(self.active.symbol)
+
+    def _select(self, symbol: str) -> None:
+        self._show(symbol=symbol)
+        self._keep_prefs()
+
+    # -- what the page says ------------------------------------------------------------------------------------------------
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        try:
+            self._do(str(message.get("do")), message)
+        except WorkbenchError as error:
+            self.shell.say(str(error))
+
+    def _do(self, kind: str, message: dict[str, Any]) -> None:
+        value = message.get("value")
+        if kind == "symbol":
+            self._show(symbol=str(value))
+        elif kind == "timeframe":
+            self._show(timeframe=str(value))
+        elif kind == "studies":
+            self.active.studies = [str(name) for name in value or []]
+        elif kind == "look":
+            self.look.param.update(**_allowed(LookModel, dict(value or {})))
+        elif kind == "step":
+            neighbour = self.watched.neighbour(self.active.symbol, int(value or 0))
+            if neighbour is not None:
+                self._show(symbol=neighbour)
+        elif kind == "layout":
+            self._set_layout(int(value or 1))
+        elif kind == "active":
+            self.shell.active = max(0, min(int(value or 0), len(self.models) - 1))
+        elif kind == "drawer":
+            self.shell.drawer = bool(value)
+        elif kind == "widths":
+            self.shell.widths = {str(k): int(v) for k, v in dict(value or {}).items()}
+        elif kind == "play":
+            self.strip._handle_msg(dict(value or {}))
+        if kind != "play":
+            self._sync()
+            self._keep_prefs()
+
+    def _sync(self) -> None:
+        """Tell the page what its own controls have to show."""
+        if not hasattr(self, "shell"):
+            return
+        self.list_view.selected = self.active.symbol
+        colours = theme.tokens(self.look.theme, self.look.palette)
+        self.shell.param.update(
+            symbol=self.active.symbol, label=label_of(self.active.symbol), timeframe=self.active.timeframe, studies=list(self.active.studies),
+            theme=self.look.theme, palette=self.look.palette, colours=colours,
+        )  # fmt: skip
+
+    # -- what is remembered ------------------------------------------------------------------------------------------------
+
+    def _first_symbols(self) -> list[str]:
+        kept = [symbol for symbol in self.shelf.read("watchlist", []) if isinstance(symbol, str)]
+        return kept or list(self.hub.watched())
+
+    def _restore_charts(self, kept: dict[str, Any], query: Mapping[str, str]) -> None:
+        charts = kept.get("charts") if isinstance(kept.get("charts"), list) else []
+        for i, item in enumerate(charts[:4]):
+            if i:
+                self.models.append(ChartModel())
+            self.models[i].param.update(**_allowed(ChartModel, item if isinstance(item, dict) else {}))
+        if not charts and self.watched.symbols:
+            self.models[0].symbol = self.watched.symbols[0]
+        try:
+            self.models[0].show(query.get("symbol"), query.get("tf"))
+        except WorkbenchError as error:
+            self._last_error = str(error)
+
+    def _follow(self) -> None:
+        self.watched.param.watch(lambda _: self._store(lambda: self.shelf.write("watchlist", self.watched.symbols)), ["symbols"])
+        self.look.param.watch(lambda _: self._sync(), ["theme", "palette"])
+
+    def _keep_prefs(self) -> None:
+        prefs = {
+            "theme": self.look.theme, "palette": self.look.palette, "drawer": self.shell.drawer, "widths": self.shell.widths,
+            "charts": [{"symbol": m.symbol, "timeframe": m.timeframe, "studies": m.studies} for m in self.models],
+        }  # fmt: skip
+        self._store(lambda: self.shelf.write("prefs", prefs))
+
+    def _store(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except StoreError as error:
+            self.shell.say(str(error))
+
+
+def _allowed(model: type[param.Parameterized], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of `values` that are parameters of `model` and valid; what an old file or an address holds may be neither."""
+    good: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in model.param or name == "name":
+            continue
+        try:
+            model.param[name]._validate(value)
+        except (ValueError, TypeError):
+            continue
+        good[name] = value
+    return good

@@ -1,0 +1,324 @@
+// The page of the desk: where views stand, the top bar, the replay row, the drawer, the keyboard. What it is told to show
+// comes as parameters; what a person does goes to the server as one message each.
+
+const KEYS = {1: "1m", 2: "2m", 3: "3m", 4: "5m", 5: "15m", 6: "30m", 7: "1h", 8: "4h", 9: "1d"}
+const HELP = [
+  ["/", "symbol search"], ["1 … 9", "1m 2m 3m 5m 15m 30m 1h 4h 1D"], ["↑ ↓", "through the watchlist"], ["← →", "move the chart (Shift: a page)"], ["+ −", "zoom"], ["End", "go to the newest bar"],
+  ["H", "draw a horizontal level: click where it belongs; drag it, or × at its right end"], ["I", "indicators"], ["P", "chart as PNG"], ["T", "dark or light"], ["D", "drawer: health of the data"],
+  ["Space", "replay: play or pause"], [".  ,", "replay: one bar, one event"], ["Esc", "close what is open"], ["?", "these keys"],
+]
+const MOUSE = "Wheel zooms at the right edge, Shift+wheel or drag moves, drag an axis to scale it, double click resets."
+
+export function render({model}) {
+  const desk = new Desk(model)
+  model.on("lifecycle:remove", () => desk.remove())
+  return desk.root
+}
+
+class Desk {
+  constructor(model) {
+    this.model = model
+    this.build()
+    this.place()
+    for (const p of ["symbol", "timeframe", "studies", "theme", "palette", "active", "layout", "label"]) model.on(p, () => this.draw())
+    model.on("colours", () => this.colour())
+    model.on("health", () => this.drawHealth())
+    model.on("drawer", () => this.drawDrawer())
+    model.on("widths", () => this.drawWidths())
+    model.on("charts", () => this.place())
+    model.on("msg:custom", (event) => this.told(event?.data ?? event))
+    this.onKey = (e) => this.key(e)
+    this.onDrawer = () => this.send("drawer", !this.model.drawer)
+    window.addEventListener("keydown", this.onKey)
+    window.addEventListener("workbench:drawer", this.onDrawer)
+    this.colour()
+    this.draw()
+    this.drawWidths()
+    this.drawDrawer()
+    this.drawHealth()
+  }
+
+  remove() {
+    window.removeEventListener("keydown", this.onKey)
+    window.removeEventListener("workbench:drawer", this.onDrawer)
+  }
+
+  send(what, value) { this.model.send_msg({do: what, value}) }
+  chart(detail) { window.dispatchEvent(new CustomEvent("workbench:chart", {detail: {...detail, index: this.model.active}})) }
+
+  // -- parts ---------------------------------------------------------------------------------------------------------------
+
+  build() {
+    const r = this.root = node("div", "desk")
+    this.bar = node("div", "bar", r)
+    this.buildBar()
+    this.replay = node("div", "replay", r)
+    this.buildReplay()
+    const middle = node("div", "middle", r)
+    this.left = node("div", "left", middle)
+    this.grip = node("div", "grip", middle)
+    this.drags(this.grip, "watchlist")
+    this.main = node("div", "main", middle)
+    this.bottom = node("div", "bottom", r)
+    this.gripY = node("div", "gripY", this.bottom)
+    this.drags(this.gripY, "drawer")
+    this.details = node("div", "details", this.bottom)
+    this.toasts = node("div", "toasts", r)
+    this.help = node("div", "help", r)
+    this.help.innerHTML = `<div><h2>Keys</h2><dl>${HELP.map(([k, t]) => `<dt>${k.split(" ").filter(Boolean).map((x) => `<kbd>${x}</kbd>`).join(" ")}</dt><dd>${t}</dd>`).join("")}</dl><p>${MOUSE}</p></div>`
+    this.help.addEventListener("click", () => this.help.classList.remove("on"))
+  }
+
+  buildBar() {
+    const form = node("form", "find", this.bar)
+    this.find = node("input", "", form)
+    Object.assign(this.find, {spellcheck: false, autocomplete: "off", title: "Symbol ( / )", ariaLabel: "Symbol"})
+    form.addEventListener("submit", (e) => { e.preventDefault(); if (this.find.value.trim()) this.send("symbol", this.find.value.trim()); this.find.blur() })
+    this.find.addEventListener("focus", () => { this.find.value = this.model.symbol; this.find.select() })
+    this.find.addEventListener("blur", () => { this.find.value = this.model.label })
+    const frames = node("div", "frames", this.bar)
+    this.frames = this.model.timeframes.map((tf) => {
+      const key = Object.keys(KEYS).find((k) => KEYS[k] === tf)
+      const b = button(frames, tf.replace("d", "D").replace("w", "W"), key ? `${tf} ( ${key} )` : tf, () => this.send("timeframe", tf))
+      b.dataset.tf = tf
+      return b
+    })
+    node("i", "sep", this.bar)
+    const box = node("div", "pop", this.bar)
+    this.indicators = button(box, "Indicators", "Indicators ( I )", () => this.menu.classList.toggle("on"))
+    this.menu = node("div", "menu", box)
+    this.buildMenu()
+    this.draw1 = button(this.bar, "Level", "Draw a horizontal level ( H )", () => this.chart({do: "level", on: true}))
+    node("i", "sep", this.bar)
+    this.layouts = [1, 2, 4].map((n) => button(this.bar, {1: "▢", 2: "◫", 4: "⊞"}[n], {1: "One chart", 2: "Two charts", 4: "Four charts"}[n], () => this.send("layout", n)))
+    button(this.bar, "PNG", "Chart as picture ( P )", () => this.chart({do: "png"}))
+    this.sun = button(this.bar, "◐", "Dark or light ( T )", () => this.flip())
+    this.eye = button(this.bar, "◩", "Colours of up and down: teal and red, or blue and orange", () => this.send("look", {palette: this.model.palette === "teal" ? "blue" : "teal"}))
+    button(this.bar, "?", "Keys ( ? )", () => this.help.classList.toggle("on"))
+    this.strip = node("div", "strip-slot", this.bar)
+  }
+
+  buildMenu() {
+    this.boxes = this.model.choices.map(([name, label]) => {
+      const line = node("label", "", this.menu), box = node("input", "", line)
+      box.type = "checkbox"
+      box.value = name
+      line.append(label)
+      box.addEventListener("change", () => this.send("studies", this.toggled(name, box.checked)))
+      return box
+    })
+    const form = node("form", "", this.menu), field = node("input", "own", form)
+    Object.assign(field, {placeholder: "other, e.g. ema 34", spellcheck: false})
+    form.addEventListener("submit", (e) => {
+      e.preventDefault()
+      const name = field.value.trim().toLowerCase().split(/[\s:,]+/).join(":")
+      field.value = ""
+      if (name) this.send("studies", this.toggled(name, true))
+    })
+    this.extra = node("div", "", this.menu)
+  }
+  toggled(name, on) { return [...this.model.studies.filter((s) => s !== name), ...(on ? [name] : [])] }
+
+  buildReplay() {
+    const r = this.replay, play = (value) => () => this.send("play", value)
+    node("b", "", r, "REPLAY")
+    button(r, "⏮", "To the start", play({do: "start"}))
+    this.pp = button(r, "⏸", "Play or pause ( Space )", play({do: "toggle"}))
+    button(r, "⏭ bar", "One bar ( . )", play({do: "step", what: "bar"}))
+    button(r, "⏵ event", "One event ( , )", play({do: "step", what: "event"}))
+    this.speed = node("select", "", r)
+    this.speed.title = "Speed"
+    this.speed.addEventListener("change", () => this.send("play", {do: "speed", speed: Number(this.speed.value)}))
+    this.slider = node("input", "seek", r)
+    this.slider.type = "range"
+    this.slider.step = 60
+    this.slider.addEventListener("input", () => { this.seeking = true; this.when.textContent = this.moment(Number(this.slider.value)) })
+    this.slider.addEventListener("change", () => { this.seeking = false; this.send("play", {do: "seek", ts: Number(this.slider.value)}) })
+    this.when = node("span", "when", r)
+  }
+
+  place() {
+    const m = this.model
+    this.left.replaceChildren(m.get_child("watchlist"))
+    this.strip.replaceChildren(m.get_child("strip"))
+    this.cells = (m.get_child("charts") ?? []).filter(Boolean).map((el, i) => {
+      const cell = node("div", "cell")
+      cell.append(el)
+      cell.addEventListener("pointerdown", () => { if (this.model.active !== i) this.send("active", i) }, true)
+      return cell
+    })
+    this.main.replaceChildren(...this.cells)
+    this.draw()
+  }
+
+  // -- showing -------------------------------------------------------------------------------------------------------------
+
+  colour() {
+    for (const [name, value] of Object.entries(this.model.colours)) document.documentElement.style.setProperty(`--wb-${name.replaceAll("_", "-")}`, value)
+    document.documentElement.style.colorScheme = this.model.theme
+    document.documentElement.style.background = this.model.colours.background
+  }
+
+  draw() {
+    const m = this.model
+    if (this.find.getRootNode().activeElement !== this.find) this.find.value = m.label
+    for (const b of this.frames) b.classList.toggle("on", b.dataset.tf === m.timeframe)
+    for (const box of this.boxes) box.checked = m.studies.includes(box.value)
+    const known = new Set(this.boxes.map((b) => b.value))
+    this.extra.replaceChildren(...m.studies.filter((s) => !known.has(s)).map((name) => {
+      const line = node("label", "", null), box = node("input", "", line)
+      box.type = "checkbox"
+      box.checked = true
+      line.append(name.replaceAll(":", " ").toUpperCase())
+      box.addEventListener("change", () => this.send("studies", this.toggled(name, false)))
+      return line
+    }))
+    this.layouts.forEach((b, i) => b.classList.toggle("on", [1, 2, 4][i] === m.layout))
+    this.main.className = `main n${m.layout}`
+    this.cells?.forEach((c, i) => c.classList.toggle("active", m.layout > 1 && i === m.active))
+    const query = new URLSearchParams(location.search)
+    query.set("symbol", m.symbol)
+    query.set("tf", m.timeframe)
+    query.set("theme", m.theme)
+    const address = `${location.pathname}?${query.toString().replaceAll("%3A", ":")}`
+    if (m.symbol && address !== location.pathname + location.search) history.replaceState(null, "", address)
+    document.title = m.label ? `${m.label} ${m.timeframe}` : "Desk"
+  }
+
+  drawHealth() {
+    const h = this.model.health
+    const p = h.playback ?? {}
+    const replaying = !!p.is_replay || (p.speed != null && (p.speed !== 1 || p.is_paused))
+    this.root.classList.toggle("replaying", replaying)
+    if (replaying) this.drawReplay(p)
+    this.root.classList.toggle("dead", h.mode === "STALE" || h.mode === "REFUSED")
+    if (this.model.drawer) this.drawDetails()
+  }
+
+  drawReplay(p) {
+    this.replay.firstChild.textContent = p.is_replay ? "REPLAY" : "SIMULATED"
+    this.pp.textContent = p.is_paused ? "▶" : "⏸"
+    if (this.speed.options.length !== p.speeds.length) this.speed.replaceChildren(...p.speeds.map((s) => new Option(`${s}×`, s)))
+    const near = p.speeds.reduce((a, b) => Math.abs(b - p.speed) < Math.abs(a - p.speed) ? b : a)
+    if (this.speed.getRootNode().activeElement !== this.speed) this.speed.value = near
+    this.offset = p.offset
+    if (this.seeking) return
+    Object.assign(this.slider, {min: p.first, max: p.last})
+    this.slider.value = p.now
+    this.when.textContent = this.moment(p.now)
+  }
+  moment(ts) {
+    const d = new Date((ts + (this.offset ?? 0)) * 1000)
+    return `${d.toUTCString().slice(0, 16)} ${d.toISOString().slice(11, 19)} NY`
+  }
+
+  drawDrawer() {
+    this.root.classList.toggle("drawer", this.model.drawer)
+    if (this.model.drawer) this.drawDetails()
+  }
+
+  drawDetails() {
+    const h = this.model.health
+    const rows = [
+      ["Mode", h.mode], ["Source", `${h.source ?? ""} · ${h.detail ?? ""}`], ["Reason", h.reason || "–"], ["Last data", h.age_s == null ? "none yet" : `${h.age_s} s ago`],
+      ["Latency p50 / p95", h.p50 == null ? "–" : `${h.p50} / ${h.p95} ms`], ["Events", (h.n_events ?? 0).toLocaleString("en-US")], ["Gaps not yet repaired", h.gaps], ["History reads under way", h.backfilling],
+      ["Events dropped", h.dropped], ["Failures in the hub", h.errors], ["Failures on this page", h.desk_errors],
+    ]
+    const bad = Object.entries(h.quarantined ?? {})
+    this.details.innerHTML = `<div class="tab">Health</div><div class="cols"><table>${rows.map(([k, v]) => `<tr><th>${k}</th><td>${escape(v ?? "–")}</td></tr>`).join("")}</table>
+      <table><tr><th colspan="2">Quarantined: kept out of the bars, counted by reason</th></tr>${bad.length ? bad.map(([why, n]) => `<tr><td class="n">${n.toLocaleString("en-US")}</td><td>${escape(why)}</td></tr>`).join("") : "<tr><td>nothing</td></tr>"}</table></div>`
+  }
+
+  drawWidths() {
+    const w = this.model.widths
+    if (this.dragging) return
+    this.root.style.setProperty("--left", `${w.watchlist ?? (window.innerWidth >= 1800 ? 440 : 320)}px`)
+    this.root.style.setProperty("--drawer", `${w.drawer ?? 190}px`)
+  }
+
+  told(data) {
+    if (!data.say) return
+    const toast = node("div", "toast", this.toasts, data.say)
+    setTimeout(() => toast.remove(), 9000)
+    toast.addEventListener("click", () => toast.remove())
+  }
+
+  flip() { this.send("look", {theme: this.model.theme === "dark" ? "light" : "dark"}) }
+
+  // -- hands ---------------------------------------------------------------------------------------------------------------
+
+  drags(grip, name) {
+    grip.addEventListener("pointerdown", (e) => {
+      grip.setPointerCapture(e.pointerId)
+      this.dragging = true
+      const move = (ev) => {
+        const size = name === "watchlist" ? Math.max(190, Math.min(ev.clientX, window.innerWidth - 704)) : Math.max(80, Math.min(window.innerHeight - ev.clientY, window.innerHeight * 0.6))
+        this.root.style.setProperty(name === "watchlist" ? "--left" : "--drawer", `${Math.round(size)}px`)
+        this.size = Math.round(size)
+      }
+      const up = () => {
+        this.dragging = false
+        grip.removeEventListener("pointermove", move)
+        if (this.size) this.send("widths", {...this.model.widths, [name]: this.size})
+      }
+      grip.addEventListener("pointermove", move)
+      grip.addEventListener("pointerup", up, {once: true})
+    })
+  }
+
+  key(e) {
+    const at = e.composedPath()[0]
+    if (e.key === "Escape") {
+      this.help.classList.remove("on")
+      this.menu.classList.remove("on")
+      this.chart({do: "level", on: false})
+      at.blur?.()
+      return
+    }
+    if (e.ctrlKey || e.metaKey || e.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(at.tagName)) return
+    if (this.act(e)) e.preventDefault()
+  }
+
+  act(e) {
+    const m = this.model, steers = !!m.health.playback?.speeds
+    if (KEYS[e.key]) return this.send("timeframe", KEYS[e.key]), true
+    switch (e.key) {
+      case "/": this.find.focus(); return true
+      case "ArrowDown": this.send("step", 1); return true
+      case "ArrowUp": this.send("step", -1); return true
+      case "ArrowLeft": this.chart({do: "pan", share: e.shiftKey ? -0.9 : -0.1}); return true
+      case "ArrowRight": this.chart({do: "pan", share: e.shiftKey ? 0.9 : 0.1}); return true
+      case "+": case "=": this.chart({do: "zoom", factor: 1.25}); return true
+      case "-": this.chart({do: "zoom", factor: 0.8}); return true
+      case "End": this.chart({do: "home"}); return true
+      case "?": this.help.classList.toggle("on"); return true
+    }
+    switch (e.key.toLowerCase()) {
+      case "h": this.chart({do: "level", on: true}); return true
+      case "i": this.menu.classList.toggle("on"); return true
+      case "p": this.chart({do: "png"}); return true
+      case "t": this.flip(); return true
+      case "d": this.send("drawer", !m.drawer); return true
+      case " ": if (steers) this.send("play", {do: "toggle"}); return steers
+      case ".": if (steers) this.send("play", {do: "step", what: "bar"}); return steers
+      case ",": if (steers) this.send("play", {do: "step", what: "event"}); return steers
+    }
+    return false
+  }
+}
+
+function node(tag, cls, parent, text) {
+  const el = document.createElement(tag)
+  if (cls) el.className = cls
+  if (text != null) el.textContent = text
+  parent?.append(el)
+  return el
+}
+function button(parent, text, title, action) {
+  const b = node("button", "", parent, text)
+  b.type = "button"
+  b.title = title
+  b.addEventListener("click", (e) => { action(e); b.blur() })
+  return b
+}
+function escape(text) { return String(text).replace(/[&<>"]/g, (c) => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})[c]) }
