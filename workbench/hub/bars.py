@@ -199,8 +199,8 @@ def _build_sorted(
     rejected = np.empty(len(ts), np.int64)  # pages that are not written cost nothing
     held, tally = np.zeros(1), np.zeros(4, np.int64)
     k = _kernels()
-    rules, acc = np.empty(k.CHUNK, np.uint8), np.empty((k.ACC, k.LANES))
-    k.build(ts, price, size, sequence, ids, mask, rule_tables(), sessions, out, held, rejected, tally, rules, acc)
+    rules, sums = np.empty(k.CHUNK, np.uint8), np.empty((len(k.SUMS), k.WIDTH))
+    k.build(ts, price, size, sequence, ids, mask, rule_tables(), sessions, out, held, rejected, tally, rules, sums)
     if tally[k.UNSORTED]:
         return None
     bad = rejected[: tally[k.N_BAD]].copy()

@@ -21,6 +21,7 @@ from numba import float64, int64, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from workbench.hub.lanes import SUMS, WIDTH, sum_lanes
 from workbench.types import MAX_CONDITIONS
 
 NS_PER_MIN = 60_000_000_000
@@ -32,6 +33,7 @@ OK, BAD_PRICE, BAD_SIZE, NO_SESSION, UNKNOWN_CONDITION, TOO_LATE, BAD_SYMBOL = 0
 
 # What a print may NOT do: the complement of the rule bits of `conditions.py`, so that several conditions combine by OR.
 NO_HL, NO_OC, NO_VOLUME, UNKNOWN = 1, 2, 4, 128
+FORBIDDEN = NO_HL | NO_OC | NO_VOLUME
 HAS_HL, HAS_OC = 1, 2
 
 # Life of a minute's cell.
@@ -456,23 +458,22 @@ def forget(heads: Any, cells: Any, ring: int, book: Any, symbol_id: int) -> None
 
 # -- batch: one symbol, sorted columns ------------------------------------------------------------------------------------------
 
-LANES = 16
 CHUNK = 1024
 N_ROWS, N_BAD, UNSORTED, TALLY = 0, 1, 2, 4
-ACC = 8  # high, -low, v, v_err, vp, vp_err, vpp, vpp_err: LANES of each
 
 
 @kernel
 def is_ordered(ts: Any, sequence: Any, i: int, j: int) -> bool:
-    """Return whether prints i..j are in order of (ts, sequence)."""
-    bad = 0
+    """Return whether prints i..j are in order of (ts, sequence). Only signs matter, so that LLVM can do it in vectors."""
+    signs = 0
     if len(sequence) == 0:
         for k in range(i, j):
-            bad |= ts[k] > ts[k + 1]
+            signs |= ts[k + 1] - ts[k]
     else:
         for k in range(i, j):
-            bad |= (ts[k] > ts[k + 1]) | ((ts[k] == ts[k + 1]) & (sequence[k] > sequence[k + 1]))
-    return bad == 0
+            step = ts[k + 1] - ts[k]
+            signs |= step | ((step - 1) & (sequence[k + 1] - sequence[k]))
+    return signs >= 0
 
 
 @kernel
@@ -495,9 +496,8 @@ def run_end(ts: Any, i: int, limit: int, guess: int) -> int:
 
 
 @kernel
-def load_rules(conditions: Any, mask: Any, table: Any, i: int, j: int, rules: Any) -> int:
-    """Write what prints i..j-1 may not do to `rules`; return the OR of all."""
-    seen = 0
+def load_rules(conditions: Any, mask: Any, table: Any, i: int, j: int, rules: Any) -> None:
+    """Write what prints i..j-1 may not do to `rules`."""
     width = conditions.shape[1]
     if len(mask):
         for k in range(i, j):
@@ -511,14 +511,11 @@ def load_rules(conditions: Any, mask: Any, table: Any, i: int, j: int, rules: An
             for c in range(1, width):
                 rule |= table[np.uint16(conditions[k, c])]
             rules[k - i] = rule
-            seen |= rule
-    return seen
 
 
 @kernel
-def reject_bad(price: Any, size: Any, i: int, j: int, rules: Any, rejected: Any, tally: Any) -> int:
-    """Note the prints of i..j-1 that can't be taken and make their rule forbid everything; return how many."""
-    bad = 0
+def reject_bad(price: Any, size: Any, i: int, j: int, rules: Any, rejected: Any, tally: Any) -> None:
+    """Note the prints of i..j-1 that can't be taken and make their rule forbid everything."""
     for k in range(i, j):
         code = OK
         if not (price[k] > 0.0 and price[k] < np.inf):
@@ -528,53 +525,40 @@ def reject_bad(price: Any, size: Any, i: int, j: int, rules: Any, rejected: Any,
         elif rules[k - i] & UNKNOWN:
             code = UNKNOWN_CONDITION
         if code != OK:
-            rules[k - i] = NO_HL | NO_OC | NO_VOLUME
+            rules[k - i] = FORBIDDEN
             rejected[tally[N_BAD]] = k << 8 | code
             tally[N_BAD] += 1
-            bad += 1
-    return bad
 
 
 @kernel
-def are_sound(price: Any, size: Any, i: int, j: int) -> bool:
-    """Return whether every price is finite and > 0 and every size finite and >= 0."""
-    bad = 0
-    for k in range(i, j):
-        bad |= ~((price[k] > 0.0) & (price[k] < np.inf) & (size[k] >= 0.0) & (size[k] < np.inf)) & 1
-    return bad == 0
+def add_single(price: float, size: float, rule: int, sums: Any) -> None:
+    """Add one print to the first lane; the arithmetic of `lanes.sum_lanes`."""
+    if not rule & NO_HL:
+        sums[0, 0] = max(sums[0, 0], price)
+        sums[1, 0] = max(sums[1, 0], -price)
+    if rule & NO_VOLUME:
+        return
+    x = size * price
+    x_err = fma(size, price, -x)
+    y = x * price
+    y_err = fma(x, price, -y) + x_err * price
+    sums[2, 0], sums[3, 0] = plus(sums[2, 0], sums[3, 0], size, 0.0)
+    sums[4, 0], sums[5, 0] = plus(sums[4, 0], sums[5, 0], x, x_err)
+    sums[6, 0], sums[7, 0] = plus(sums[6, 0], sums[7, 0], y, y_err)
+    sums[8, 0] += 1.0
 
 
 @kernel
-def add_one_lane(price: float, size: float, rule: int, acc: Any, lane: int) -> None:
-    """Add a print to one lane's sums."""
-    p = price if not rule & NO_HL else -np.inf
-    q = -price if not rule & NO_HL else -np.inf
-    v = size if not rule & NO_VOLUME else 0.0
-    s = price if not rule & NO_VOLUME else 1.0
-    acc[0, lane] = max(acc[0, lane], p)
-    acc[1, lane] = max(acc[1, lane], q)
-    x = v * s
-    x_err = fma(v, s, -x)
-    y = x * s
-    y_err = fma(x, s, -y) + x_err * s
-    acc[2, lane], acc[3, lane] = plus(acc[2, lane], acc[3, lane], v, 0.0)
-    acc[4, lane], acc[5, lane] = plus(acc[4, lane], acc[5, lane], x, x_err)
-    acc[6, lane], acc[7, lane] = plus(acc[6, lane], acc[7, lane], y, y_err)
-
-
-@kernel
-def add_chunk(price: Any, size: Any, i: int, j: int, rules: Any, acc: Any) -> int:
-    """Add prints i..j-1 to the lanes of `acc`; return how many count for volume."""
-    whole = (j - i) // LANES * LANES
-    for base in range(0, whole, LANES):
-        for lane in range(LANES):
-            add_one_lane(price[i + base + lane], size[i + base + lane], rules[base + lane], acc, lane)
-    for k in range(whole, j - i):
-        add_one_lane(price[i + k], size[i + k], rules[k], acc, 0)
-    n = 0
-    for k in range(j - i):
-        n += 1 - (rules[k] >> 2 & 1)
-    return n
+def add_chunk(price: Any, size: Any, i: int, j: int, rules: Any, sums: Any, rejected: Any, tally: Any) -> None:
+    """Add prints i..j-1 to the lanes of `sums`; those that can't be taken are noted, and their rule made to forbid everything."""
+    whole = (j - i) // WIDTH
+    done = whole * WIDTH
+    if sum_lanes(price, size, rules, sums, i, whole):
+        done = 0
+    reject_bad(price, size, i + done, j, rules[done:], rejected, tally)
+    for k in range(i + done, j):
+        if rules[k - i] != FORBIDDEN:
+            add_single(price[k], size[k], rules[k - i], sums)
 
 
 @kernel
@@ -598,21 +582,16 @@ def find_last(rules: Any, n: int, forbidden: int) -> int:
 @kernel
 def build_minute(
     price: Any, size: Any, conditions: Any, mask: Any, table: Any, i: int, j: int, minute: int,
-    rules: Any, acc: Any, held: Any, rejected: Any, tally: Any, out: Any,
+    rules: Any, sums: Any, held: Any, rejected: Any, tally: Any, out: Any,
 ) -> None:  # fmt: skip
     """Turn the ordered prints i..j-1 of one minute into a bar, when one of them sets a price."""
-    acc[:2] = -np.inf
-    acc[2:] = 0.0
-    n = 0
+    sums[:2] = -np.inf
+    sums[2:] = 0.0
     first_oc = last_oc = first_hl = last_hl = -1
     for a in range(i, j, CHUNK):
         b = min(a + CHUNK, j)
-        seen = load_rules(conditions, mask, table, a, b, rules)
-        if seen & UNKNOWN or not are_sound(price, size, a, b):
-            reject_bad(price, size, a, b, rules, rejected, tally)
-            n += add_chunk_mended(price, size, a, b, rules, acc)
-        else:
-            n += add_chunk(price, size, a, b, rules, acc)
+        load_rules(conditions, mask, table, a, b, rules)
+        add_chunk(price, size, a, b, rules, sums, rejected, tally)
         if first_oc < 0:
             k = find_first(rules, b - a, NO_OC)
             first_oc = a + k if k >= 0 else -1
@@ -625,11 +604,13 @@ def build_minute(
             last_hl = a + k if k >= 0 else last_hl
     high, low = -np.inf, -np.inf
     v, v_err, vp, vp_err, vpp, vpp_err = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for lane in range(LANES):
-        high, low = max(high, acc[0, lane]), max(low, acc[1, lane])
-        v, v_err = plus(v, v_err, acc[2, lane], acc[3, lane])
-        vp, vp_err = plus(vp, vp_err, acc[4, lane], acc[5, lane])
-        vpp, vpp_err = plus(vpp, vpp_err, acc[6, lane], acc[7, lane])
+    n = 0.0
+    for lane in range(WIDTH):
+        n += sums[8, lane]
+        high, low = max(high, sums[0, lane]), max(low, sums[1, lane])
+        v, v_err = plus(v, v_err, sums[2, lane], sums[3, lane])
+        vp, vp_err = plus(vp, vp_err, sums[4, lane], sums[5, lane])
+        vpp, vpp_err = plus(vpp, vpp_err, sums[6, lane], sums[7, lane])
     first, last = (first_oc, last_oc) if first_oc >= 0 else (first_hl, last_hl)
     if first < 0:
         held[0] += v + v_err
@@ -654,20 +635,9 @@ def build_minute(
 
 
 @kernel
-def add_chunk_mended(price: Any, size: Any, i: int, j: int, rules: Any, acc: Any) -> int:
-    """Add the prints of i..j-1 that were not rejected, one by one; return how many count for volume."""
-    n = 0
-    for k in range(i, j):
-        if rules[k - i] != NO_HL | NO_OC | NO_VOLUME:
-            add_one_lane(price[k], size[k], rules[k - i], acc, 0)
-            n += not rules[k - i] & NO_VOLUME
-    return n
-
-
-@kernel
 def build(
     ts: Any, price: Any, size: Any, sequence: Any, conditions: Any, mask: Any, tables: Any, sessions: Any,
-    out: Any, held: Any, rejected: Any, tally: Any, rules: Any, acc: Any,
+    out: Any, held: Any, rejected: Any, tally: Any, rules: Any, sums: Any,
 ) -> None:  # fmt: skip
     """Turn one symbol's prints, ordered by (ts, sequence), into minutes; stop with tally[UNSORTED] at the first disorder."""
     n = len(ts)
@@ -691,7 +661,7 @@ def build(
                 return
             in_regular = sessions[s].open <= ts[i] < sessions[s].close
             table = tables[0 if in_regular else 1]
-            build_minute(price, size, conditions, mask, table, i, j, minute, rules, acc, held, rejected, tally, out)
+            build_minute(price, size, conditions, mask, table, i, j, minute, rules, sums, held, rejected, tally, out)
             guess = j - i
             i = j
 
