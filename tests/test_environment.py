@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
 import sys
 import tomllib
@@ -83,3 +84,40 @@ def third_party(path):
             top = name.split(".")[0]
             if top not in sys.stdlib_module_names and top != "workbench":
                 yield node.lineno, top
+
+
+def closure(names):
+    """Return every installed distribution that these need, and what those need."""
+    seen, queue = set(), [canonicalize_name(name) for name in names]
+    while queue:
+        name = queue.pop()
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if name not in seen:
+            seen.add(name)
+            needs = (Requirement(line) for line in distribution.requires or [])
+            queue += [canonicalize_name(need.name) for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    return sorted(seen)
+
+
+def licences(name):
+    """Return what a distribution says of its licence, in every place where it may."""
+    meta = importlib.metadata.metadata(name)
+    classifiers = [line for line in meta.get_all("Classifier") or [] if line.startswith("License")]
+    return " | ".join([meta.get("License-Expression") or "", (meta.get("License") or "")[:60], *classifiers])
+
+
+def test_nothing_at_run_time_is_under_gpl_or_agpl(project):
+    extras = project["optional-dependencies"]
+    lines = project["dependencies"] + extras["lab"] + extras["polygon"] + extras["massive"]
+    names = closure(Requirement(line).name for line in lines)
+    assert len(names) > 20
+    copyleft = {name: licences(name) for name in names if re.search(r"(?<!L)(?<!Lesser )\bA?GPL|Affero|Commons Clause", licences(name))}
+    assert {name for name in copyleft if not may_be_chosen_otherwise(copyleft[name])} == set()
+
+
+def may_be_chosen_otherwise(text):
+    """Return whether another licence is offered beside the GPL."""
+    return bool(re.search(r"\bOR\b|MIT|BSD|Apache|Mozilla|LGPL", text))
