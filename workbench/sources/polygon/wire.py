@@ -1,0 +1,387 @@
+"""Polygon's websocket frames as typed events, and typed events as the rows of `types.py`.
+
+In: one text frame, a JSON array that may mix events and statuses. Out: typed events, and every element that could not be read,
+with the reason. Decoding is all or nothing only per element: a broken element, even one that breaks the JSON of its frame,
+costs itself and never its neighbours. This is the readable path; `scan.py` is its fast twin for long frames and comes back
+here for anything unusual.
+
+Floor 2: msgspec and numpy. Field names on the wire: massive.com/docs and the client's `.massive/websocket.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import struct
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from workbench.errors import SymbolError
+from workbench.types import BAR_DTYPE, MAX_CONDITIONS, MAX_ID_BYTES, QUOTE_DTYPE, TRADE_DTYPE, BarSource, SymbolTable
+
+NS_PER_MIN = 60_000_000_000
+INT16_MAX = 32_767
+INT8_MAX = 127
+INT64_MAX = 2**63 - 1
+LATEST_NS = 9_223_000_000_000_000_000  # 2262; leaves room for the end of a bar
+
+
+class TradeEvent(msgspec.Struct, frozen=True, gc=False, tag_field="ev", tag="T"):
+    """A print. `t` in ms; option prints have no `i` and no `z`; `ds` is the exact size as text where it is fractional."""
+
+    sym: str
+    p: float
+    s: float
+    t: int
+    x: int = 0
+    i: str | int = ""
+    z: int = 0
+    c: tuple[int, ...] = ()
+    q: int = 0
+    ds: str = ""
+
+
+class QuoteEvent(msgspec.Struct, frozen=True, gc=False, tag_field="ev", tag="Q", rename={"as_": "as"}):
+    """Top of book, `t` in ms. Sizes are shares since 2025-11-03 (round lots before) or contracts. A side may be absent."""
+
+    sym: str
+    t: int
+    bp: float = math.nan
+    ap: float = math.nan
+    bs: float = 0.0
+    as_: float = 0.0
+    bx: int = 0
+    c: int | tuple[int, ...] = 0
+    q: int = 0
+
+
+class MinuteEvent(msgspec.Struct, frozen=True, gc=False, tag_field="ev", tag="AM"):
+    """The provider's own minute bar, `s` = start in ms. Sent again with the same start when late prints change it."""
+
+    sym: str
+    s: int
+    o: float
+    h: float
+    l: float  # noqa: E741  the wire's own name
+    c: float
+    v: float = 0.0
+    vw: float = math.nan
+    dv: str = ""
+
+
+class SecondEvent(msgspec.Struct, frozen=True, gc=False, tag_field="ev", tag="A"):
+    """A second bar; read so that it is recognised, never used: minutes are not sums of these (provider's own remark)."""
+
+    sym: str
+    s: int
+
+
+class StatusEvent(msgspec.Struct, frozen=True, gc=False, tag_field="ev", tag="status"):
+    """What the server says about the connection itself."""
+
+    status: str = ""
+    message: str = ""
+
+
+class LimitEvent(msgspec.Struct, frozen=True, gc=False, tag_field="ev", tag="LULD", rename={"sym": "T"}):
+    """Limit up / limit down bands. The unit of `t` differs between documents: see `to_ns`."""
+
+    sym: str
+    t: int
+    h: float = math.nan
+    l: float = math.nan  # noqa: E741  the wire's own name
+    i: tuple[int, ...] = ()
+    q: int = 0
+
+
+class FairValueEvent(msgspec.Struct, frozen=True, gc=False, tag_field="ev", tag="FMV"):
+    """The provider's fair market value; `t` in ms or ns."""
+
+    sym: str
+    fmv: float
+    t: int
+
+
+class IndexEvent(msgspec.Struct, frozen=True, gc=False, tag_field="ev", tag="V", rename={"sym": "T"}):
+    """An index value."""
+
+    sym: str
+    val: float
+    t: int
+
+
+class UnknownEvent(NamedTuple):
+    """An element that is good JSON but of a kind this file does not know."""
+
+    kind: str
+    raw: bytes
+
+
+class Broken(NamedTuple):
+    """An element that could not be read: why, the symbol as far as it can be told, and its bytes."""
+
+    reason: str
+    symbol: str
+    raw: bytes
+
+
+KnownEvent = TradeEvent | QuoteEvent | MinuteEvent | SecondEvent | StatusEvent | LimitEvent | FairValueEvent | IndexEvent
+Event = KnownEvent | UnknownEvent
+
+_FRAME = msgspec.json.Decoder(list[KnownEvent])
+_ELEMENT = msgspec.json.Decoder(KnownEvent)
+_ANY = msgspec.json.Decoder()
+
+NOT_JSON = "not JSON"
+BAD_FIELD = "field missing or of the wrong type"
+NOT_AN_EVENT = "no event"
+BAD_TIME = "time stamp out of range"
+BAD_NUMBER = "number out of range"
+BAD_SYMBOL = "not a symbol"
+TOO_MANY_CONDITIONS = f"more than {MAX_CONDITIONS} sale conditions"
+
+
+def decode(frame: bytes | str) -> tuple[list[Any], list[Broken]]:
+    """Return the events of one frame in order, and what could not be read."""
+    try:
+        return _FRAME.decode(frame), []
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return salvage(frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame)
+
+
+# -- frames with something odd in them -------------------------------------------------------------------------------------
+
+_EVENT_START = re.compile(rb'\{\s*"ev"')
+_BETWEEN = b" \t\r\n,[]"
+_QUOTED_OR_BRACE = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+_SYMBOL_FIELD = re.compile(rb'"(?:sym|T)"\s*:\s*"([^"\\]{1,40})"')
+
+
+def salvage(data: bytes, start: int = 0) -> tuple[list[Any], list[Broken]]:
+    """Return what can be read of `data` from `start` on, element by element, and what can't."""
+    events: list[Any] = []
+    broken: list[Broken] = []
+    at = start
+    while True:
+        while at < len(data) and data[at] in _BETWEEN:
+            at += 1
+        if at >= len(data):
+            return events, broken
+        end = element_end(data, at)
+        read = _read_element(data[at:end]) if end > 0 else None
+        if end < 0 or (isinstance(read, Broken) and _EVENT_START.search(data, at + 1, end)):
+            # Quotes or braces do not match, so where this element ends is unknown: the next event's opening ends it.
+            following = _EVENT_START.search(data, at + 1)
+            end = following.start() if following else len(data)
+            read = _read_element(data[at:end].rstrip(b" \t\r\n,"))
+        (broken if isinstance(read, Broken) else events).append(read)  # type: ignore[arg-type]
+        at = end
+
+
+def element_end(data: bytes, at: int) -> int:
+    """Return the position after the object that opens at `at`; -1 when none opens there or it never closes."""
+    if data[at : at + 1] != b"{":
+        return -1
+    depth = 0
+    for match in _QUOTED_OR_BRACE.finditer(data, at):
+        token = match[0]
+        if token == b"{":
+            depth += 1
+        elif token == b"}":
+            depth -= 1
+            if depth == 0:
+                return match.end()
+    return -1
+
+
+def _read_element(raw: bytes) -> Any:
+    """Return the event that `raw` holds, or a `Broken`."""
+    try:
+        return _ELEMENT.decode(raw)
+    except (msgspec.ValidationError, UnicodeDecodeError) as error:
+        return _known_problem(raw, error)
+    except msgspec.DecodeError:
+        return Broken(NOT_JSON, _symbol_in(raw), raw)
+
+
+def _known_problem(raw: bytes, error: Exception) -> UnknownEvent | Broken:
+    try:
+        content = _ANY.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Broken(NOT_JSON, _symbol_in(raw), raw)
+    kind = content.get("ev") if isinstance(content, dict) else None
+    if not isinstance(kind, str):
+        return Broken(NOT_AN_EVENT, _symbol_in(raw), raw)
+    if kind not in _KNOWN_KINDS:
+        return UnknownEvent(kind, raw)
+    return Broken(f"{BAD_FIELD}: {error}", _symbol_in(raw), raw)
+
+
+_KNOWN_KINDS = {"T", "Q", "AM", "A", "status", "LULD", "FMV", "V"}
+
+
+def _symbol_in(raw: bytes) -> str:
+    match = _SYMBOL_FIELD.search(raw)
+    return match[1].decode("utf-8", "replace") if match else ""
+
+
+# -- units -----------------------------------------------------------------------------------------------------------------
+
+
+_UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3), (2**63, 1))  # stamps below this are in units of so many ns
+
+
+def to_ns(stamp: int) -> int:
+    """Return a Unix time in s, ms, µs or ns as ns; the unit is told by its magnitude. 0 when it is no time at all.
+
+    Documents and live messages disagree about LULD, FMV and imbalance stamps, so the unit is never taken from a document.
+    Exact between 1973 and 5138.
+    """
+    for limit, factor in _UNITS:
+        if 0 < stamp < limit:
+            ns = stamp * factor
+            return ns if ns < LATEST_NS else 0
+    return 0
+
+
+# -- events → rows ---------------------------------------------------------------------------------------------------------
+
+_TRADE = struct.Struct(f"<qqddqihbb{MAX_CONDITIONS}h{MAX_ID_BYTES}s")
+_QUOTE = struct.Struct("<qqddddqihh")
+_BAR = struct.Struct("<qq8dqi4B")
+_NO_CONDITIONS = (0,) * MAX_CONDITIONS
+assert (_TRADE.size, _QUOTE.size, _BAR.size) == (TRADE_DTYPE.itemsize, QUOTE_DTYPE.itemsize, BAR_DTYPE.itemsize)
+
+
+@dataclass(slots=True)
+class Columns:
+    """One frame as arrays. `others` are the events that have no row: statuses, price bands, index values, unknown kinds."""
+
+    trades: np.ndarray
+    quotes: np.ndarray
+    bars: list[tuple[str, np.ndarray]] = field(default_factory=list)
+    others: list[Any] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+
+
+class RowWriter:
+    """Packs events of one frame into rows; what does not fit a row becomes a `Broken`."""
+
+    def __init__(self, symbols: SymbolTable, ts_recv: int) -> None:
+        self._symbols = symbols
+        self._ts_recv = ts_recv
+        self._bars: dict[str, bytearray] = {}  # symbol -> packed rows
+        self.trades = bytearray()
+        self.quotes = bytearray()
+        self.others: list[Any] = []
+        self.broken: list[Broken] = []
+
+    def add(self, event: Any) -> None:
+        """Put one event where it belongs."""
+        kind = type(event)
+        try:
+            if kind is TradeEvent:
+                self.trades += self._trade(event)
+            elif kind is QuoteEvent:
+                self.quotes += self._quote(event)
+            elif kind is MinuteEvent:
+                packed = self._bar(event)
+                self._bars.setdefault(event.sym, bytearray()).extend(packed)
+            elif kind is not SecondEvent:
+                self.others.append(event)
+        except SymbolError:
+            self._refuse(event, BAD_SYMBOL)
+        except _Unfit as unfit:
+            self._refuse(event, str(unfit))
+
+    def columns(self) -> Columns:
+        """Return everything added so far."""
+        return Columns(
+            np.frombuffer(self.trades, TRADE_DTYPE),
+            np.frombuffer(self.quotes, QUOTE_DTYPE),
+            [(symbol, np.frombuffer(packed, BAR_DTYPE)) for symbol, packed in self._bars.items()],
+            self.others,
+            self.broken,
+        )
+
+    def _trade(self, event: TradeEvent) -> bytes:
+        n = len(event.c)
+        if n > MAX_CONDITIONS:
+            raise _Unfit(TOO_MANY_CONDITIONS)
+        for condition in event.c:
+            _check(condition, INT16_MAX)
+        return _TRADE.pack(
+            _time(event.t),
+            self._ts_recv,
+            event.p,
+            _decimal(event.ds, event.s),
+            _check(event.q, INT64_MAX),
+            self._symbols.intern(event.sym),
+            _check(event.x, INT16_MAX),
+            _check(event.z, INT8_MAX),
+            n,
+            *(event.c + _NO_CONDITIONS[n:]),
+            trade_id(event.i),
+        )
+
+    def _quote(self, event: QuoteEvent) -> bytes:
+        condition = event.c if isinstance(event.c, int) else (event.c[0] if event.c else 0)
+        return _QUOTE.pack(
+            _time(event.t),
+            self._ts_recv,
+            math.nan if event.bp == 0 and event.bs == 0 else event.bp,
+            math.nan if event.ap == 0 and event.as_ == 0 else event.ap,
+            event.bs,
+            event.as_,
+            _check(event.q, INT64_MAX),
+            self._symbols.intern(event.sym),
+            _check(condition, INT16_MAX),
+            _check(event.bx, INT16_MAX),
+        )
+
+    def _bar(self, event: MinuteEvent) -> bytes:
+        start = _time(event.s)
+        self._symbols.intern(event.sym)
+        prices = (event.o, event.h, event.l, event.c)
+        unknown = math.nan
+        volume = _decimal(event.dv, event.v)
+        return _BAR.pack(start, start + NS_PER_MIN, *prices, volume, event.vw, unknown, unknown, 0, 0, BarSource.PROVIDER, 0, 1, 0)
+
+    def _refuse(self, event: Any, reason: str) -> None:
+        self.broken.append(Broken(reason, event.sym, msgspec.json.encode(event)))
+
+
+class _Unfit(ValueError):
+    """A value that no row can hold."""
+
+
+def _time(stamp: int) -> int:
+    ns = to_ns(stamp)
+    if ns == 0:
+        raise _Unfit(BAD_TIME)
+    return ns
+
+
+def _check(value: int, largest: int) -> int:
+    if not 0 <= value <= largest:
+        raise _Unfit(BAD_NUMBER)
+    return value
+
+
+def _decimal(text: str, otherwise: float) -> float:
+    if not text:
+        return otherwise
+    try:
+        return float(text)
+    except ValueError:
+        raise _Unfit(BAD_NUMBER) from None
+
+
+def trade_id(text: str | int) -> bytes:
+    """Return a trade id in at most 20 bytes; a longer one is hashed, since cutting it could make two trades one."""
+    raw = str(text).encode("utf-8", "replace")
+    return raw if len(raw) <= MAX_ID_BYTES else hashlib.blake2b(raw, digest_size=MAX_ID_BYTES // 2).hexdigest().encode()
