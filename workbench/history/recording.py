@@ -369,10 +369,9 @@ def _closes(ts: np.ndarray, length_ns: int) -> np.ndarray:
 
 
 def closing_rows(table: Table, rows: np.ndarray, marks: Marks) -> np.ndarray:
-    """Return which rows are a session's closing price stamped at the close: one price, no volume given. Intraday files only."""
-    flat = (rows["open"] == rows["close"]) & (rows["high"] == rows["low"])
+    """Return which rows are a session's closing price stamped at the close, told without volume. Intraday files only."""
     at_close = (marks.session >= 0) & (table.ts == marks.calendar.sessions["close"][np.maximum(marks.session, 0)])
-    return at_close & flat & ~(rows["volume"] > 0) if table.length_ns < DAY else np.zeros(len(rows), bool)
+    return at_close & ~(rows["volume"] > 0) if table.length_ns < DAY else np.zeros(len(rows), bool)
 
 
 def ohlc_violations(rows: np.ndarray) -> np.ndarray:
