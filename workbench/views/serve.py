@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 UNUSED_SESSION_MS = 15_000  # a closed tab's session is destroyed after this long
 CHECK_UNUSED_MS = 5_000
-PAGE_CSS = "html,body{margin:0;height:100%;overflow:hidden;background:%s}body>*{height:100%%}"
+PAGE_CSS = "html,body{margin:0;height:100%;overflow:hidden;background:BACKGROUND}"
 
 
 def shared_engine(settings: Settings | None = None) -> Engine:
@@ -47,7 +47,7 @@ def desk_page(engine: Engine, data_dir: Path | None = None) -> Any:
     """Return the desk of the present browser session, ready to be made servable."""
     query = {name: values[0].decode(errors="replace") for name, values in pn.state.session_args.items() if values}
     desk = Desk(engine.hub, Shelf(None if data_dir is None else data_dir / "desk"), query)
-    pn.config.raw_css = [*pn.config.raw_css, PAGE_CSS % theme.tokens(desk.look.theme)["background"]]
+    pn.config.raw_css = [*pn.config.raw_css, PAGE_CSS.replace("BACKGROUND", theme.tokens(desk.look.theme)["background"])]
     desk.start()
     return desk.shell
 
