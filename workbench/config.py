@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     capacity: int = Field(5000, ge=100, le=1_000_000, description="bars kept in memory per symbol and timeframe")
     grace_s: float = Field(2.0, ge=0, le=60, description="how long a minute waits for late prints before it closes [s]")
     anchor_4h: Anchor = Field("session_rth", description="where 4-hour bars start")
-    host: str = Field("127.0.0.1", description="address to serve on; loopback unless chosen otherwise")
+    host: str = Field("127.0.0.1", description="address to serve on: 127.0.0.1, localhost or ::1")
     port: int = Field(5006, ge=0, le=65535, description="port to serve on; 0 takes a free one")
     polygon_api_key: SecretStr | None = _key("POLYGON_API_KEY")
     massive_api_key: SecretStr | None = _key("MASSIVE_API_KEY")

@@ -39,7 +39,7 @@ def serve(
     speed: Annotated[float | None, typer.Option(help="Market seconds per real second, 0.1 to 1000.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the simulated market.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where bars, drawings and watchlists are kept.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to serve on; loopback by default.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to serve on: 127.0.0.1, localhost or ::1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to serve on, 5006 by default; 0 takes a free one.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Open the desk in the browser.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
