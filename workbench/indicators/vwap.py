@@ -81,7 +81,8 @@ def vwap(bars: np.ndarray, place: np.ndarray) -> VwapBands[np.ndarray]:
     guessed = np.zeros(len(bars), bool)
     price, variance, volume, is_guess = _inputs(bars)
     starts = np.flatnonzero(np.asarray(place) == START)
-    for start, stop in zip(starts, np.r_[starts[1:], len(bars)], strict=True):
+    stops = np.append(starts[1:], len(bars))[: len(starts)]
+    for start, stop in zip(starts, stops, strict=True):
         rows = start + np.flatnonzero(place[start:stop] != OUTSIDE)
         out[:, rows] = _span(price[rows], variance[rows], volume[rows])
         guessed[rows] = np.logical_or.accumulate(is_guess[rows])
