@@ -722,6 +722,15 @@ def bucket_of(sessions: Any, s: int, ts: int, kind: int, length: int) -> tuple[i
 
 
 @kernel
+def segment_end(sessions: Any, s: int, ts: int) -> int:
+    """Return where the segment of session `s` that holds `ts` ends."""
+    row = sessions[s]
+    if ts < row.open:
+        return row.open
+    return row.close if ts < row.close else row.post_close
+
+
+@kernel
 def week_of(sessions: Any, s: int) -> tuple[int, int]:
     """Return the first regular open and the last regular close of the Monday-to-Sunday week of session `s`."""
     week = (sessions[s].date + 3) // 7
@@ -738,8 +747,9 @@ def spread(volume: float, ref: float, a: float, b: float) -> tuple[float, float]
     """Return (vwap, vw_std) of a rolled bar; NaN without volume or when a part was unknown."""
     if not volume > 0.0:
         return np.nan, np.nan
-    mean = a / volume
-    variance = b / volume - mean * mean
+    share = 1.0 / volume
+    mean = a * share
+    variance = b * share - mean * mean
     return ref + mean, np.sqrt(variance) if not variance <= 0.0 else 0.0
 
 
@@ -796,42 +806,78 @@ def sum_row(out: Any, total: Any) -> None:
     out.is_partial, out.is_complete, out.spare = total.is_partial, total.is_complete, 0
 
 
+FIRST, END, NOW = 0, 1, 2  # columns of `places`
+
+
 @kernel
-def roll(rows: Any, sessions: Any, kind: int, length: int, out: Any) -> int:
-    """Roll BAR_DTYPE rows, in time order, into `out`; return how many bars. Rows in no session are left out."""
+def roll_all(rows: Any, sessions: Any, plan: Any, places: Any, out: Any) -> int:
+    """Roll 1-minute BAR_DTYPE rows, in time order, up to every timeframe of `plan`; rows in no session are left out.
+
+    `places`, int64 shape (n, 3): where in `out` the bars of each timeframe begin, where they end so far, and where those of the
+    present session begin. All timeframes are made session by session, so that rows are read from memory once. Return the first row
+    that is out of order, or -1.
+    """
     n = len(rows)
-    made = i = s = 0
+    i = s = 0
     while i < n:
-        ts = rows[i].ts_open
-        if ts < sessions[s].pre_open or ts >= sessions[s].post_close:
-            s = find_session(sessions, ts)
-            if s < 0:
-                s = 0
-                i += 1
-                continue
-        opens, closes = bucket_of(sessions, s, ts, kind, length)
+        s = find_near(sessions, s, rows[i].ts_open)
+        j = i + 1
+        if s < 0:
+            s = 0
+        else:
+            end = sessions[s].post_close
+            while j < n and rows[j].ts_open < end:
+                if rows[j].ts_open <= rows[j - 1].ts_open:
+                    return j
+                j += 1
+            for t in range(len(plan)):
+                if plan[t, KIND] != WEEKLY:
+                    roll_session(rows, i, j, sessions, s, plan, t, places, out)
+        if j < n and rows[j].ts_open <= rows[j - 1].ts_open:
+            return j
+        i = j
+    for t in range(len(plan)):
+        if plan[t, KIND] == WEEKLY:
+            roll_weeks(sessions, plan[t, PARENT], t, places, out)
+    return -1
+
+
+@kernel
+def roll_session(rows: Any, i: int, j: int, sessions: Any, s: int, plan: Any, t: int, places: Any, out: Any) -> None:
+    """Make one timeframe's bars of session `s`: from rows i..j-1, or from the bars its parent has made of them."""
+    made = places[t, END]
+    places[t, NOW] = made
+    kind, length, parent = plan[t, KIND], plan[t, LENGTH], plan[t, PARENT]
+    source = rows
+    if parent >= 0:
+        source, i, j = out, places[parent, NOW], places[parent, END]
+    closes = end = np.int64(0)
+    while i < j:
+        ts = source[i].ts_open
+        if kind == BY_SEGMENT and closes <= ts < min(closes + length, end):  # the next bucket of the same segment: no division
+            opens, closes = closes, min(closes + length, end)
+        else:
+            opens, closes = bucket_of(sessions, s, ts, kind, length)
+            end = segment_end(sessions, s, ts)
         if closes == 0:
             i += 1
             continue
-        i = roll_bucket(rows, i, opens, closes, kind, sessions, out[made])
+        i = roll_bucket(source, i, j, opens, closes, out[made])
         made += 1
-    return made
+    places[t, END] = made
 
 
 @kernel
-def roll_bucket(rows: Any, i: int, opens: int, closes: int, kind: int, sessions: Any, out: Any) -> int:
-    """Put the rows from `i` that open before `closes` into one bar; return the index after them. Same arithmetic as `add_part`."""
+def roll_bucket(rows: Any, i: int, j: int, opens: int, closes: int, out: Any) -> int:
+    """Put the rows from `i` (before `j`) that open before `closes` into one bar; return the index after them. Arithmetic of `add_part`."""
     row = rows[i]
     high, low, close, source = row.high, row.low, row.close, row.source
     volume = ref = a = b = n_trades = 0.0
-    partial, complete = np.uint8(0), np.uint8(1)
+    partial, complete = row.is_partial, row.is_complete
     out.open = row.open
-    n = len(rows)
-    while i < n and rows[i].ts_open < closes:
+    while i < j and rows[i].ts_open < closes:
         row = rows[i]
         i += 1
-        if kind == WEEKLY and not is_regular(sessions, row.ts_open):
-            continue
         high = max(high, row.high)
         low = min(low, row.low)
         close = row.close
@@ -851,7 +897,8 @@ def roll_bucket(rows: Any, i: int, opens: int, closes: int, kind: int, sessions:
     out.ts_open, out.ts_close = opens, closes
     out.high, out.low, out.close = high, low, close
     out.volume, out.n_trades = volume, n_trades
-    out.vwap, out.vw_std = spread(volume, ref, a, b)
+    vwap, std = spread(volume, ref, a, b)
+    out.vwap, out.vw_std = vwap, std
     out.seq = 0
     out.revision = 0
     out.source = source
@@ -860,10 +907,13 @@ def roll_bucket(rows: Any, i: int, opens: int, closes: int, kind: int, sessions:
 
 
 @kernel
-def is_regular(sessions: Any, ts: int) -> bool:
-    """Return whether an instant lies in a regular session."""
-    s = find_session(sessions, ts)
-    return s >= 0 and sessions[s].open <= ts < sessions[s].close
+def roll_weeks(sessions: Any, parent: int, t: int, places: Any, out: Any) -> None:
+    """Put daily bars into weeks."""
+    i, end = places[parent, FIRST], places[parent, END]
+    while i < end:
+        opens, closes = week_of(sessions, find_session(sessions, out[i].ts_open))
+        i = roll_bucket(out, i, end, opens, closes, out[places[t, END]])
+        places[t, END] += 1
 
 
 # Places in the roller's `state`.

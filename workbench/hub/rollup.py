@@ -109,43 +109,39 @@ def rollup_all(
     TimeframeError    If a timeframe or the anchor is not one the workbench builds.
     """
     wanted = tuple(Timeframe.parse(t).label for t in timeframes)
-    _check_rows(rows_1m)
+    if rows_1m.dtype != BAR_DTYPE:
+        raise RecordError(f"rows_1m: received {rows_1m.dtype}; allowed: BAR_DTYPE")
     labels, table = plan(wanted, anchor)
-    spans = session_rows(sessions)
-    made: dict[str, np.ndarray] = {"1m": rows_1m}
-    for i, label in enumerate(labels):
-        parent = labels[table[i, 2]] if table[i, 2] >= 0 else "1m"
-        made[label] = _roll(made[parent], spans, int(table[i, 0]), int(table[i, 1]))
-    out = {label: made[label].copy() if label == "1m" else made[label] for label in wanted}
+    made = _roll(rows_1m, session_rows(sessions), labels, table)
+    if "1m" in wanted:
+        made["1m"] = rows_1m.copy()
+    out = {label: made[label] for label in wanted}
     if until_ns is not None:
         for rows in out.values():
             rows["is_partial"] |= rows["ts_close"] > until_ns
     return out
 
 
-def _check_rows(rows: np.ndarray) -> None:
-    if rows.dtype != BAR_DTYPE:
-        raise RecordError(f"rows_1m: received {rows.dtype}; allowed: BAR_DTYPE")
-    ts = rows["ts_open"]
-    if len(ts) > 1 and not (ts[1:] > ts[:-1]).all():
-        at = int(np.argmin(ts[1:] > ts[:-1]))
-        raise RecordError(f"rows_1m: received ts_open {ts[at]} before {ts[at + 1]}; allowed: ascending, each minute once")
-
-
-def _roll(rows: np.ndarray, sessions: np.ndarray, kind: int, length_ns: int) -> np.ndarray:
-    """Return `rows` (shorter bars) rolled up by one step."""
-    out = np.empty(_room(rows, sessions, length_ns), BAR_DTYPE)
-    n = _kernels().roll(rows, sessions, kind, length_ns, out)
-    return out[:n] if 2 * n >= len(out) else out[:n].copy()
+def _roll(rows: np.ndarray, sessions: np.ndarray, labels: tuple[str, ...], table: np.ndarray) -> dict[str, np.ndarray]:
+    """Return every timeframe of the plan; all share one block of memory."""
+    if not len(rows):
+        return {label: _NO_ROWS.copy() for label in labels}
+    room = [_room(rows, sessions, int(length)) for length in table[:, 1]]
+    places = np.zeros((len(labels), 3), np.int64)
+    places[:, 0] = places[:, 1] = np.r_[0, np.cumsum(room)[:-1]] if room else 0
+    out = np.empty(sum(room), BAR_DTYPE)
+    wrong = _kernels().roll_all(rows, sessions, table, places, out)
+    if wrong >= 0:
+        ts = rows["ts_open"]
+        raise RecordError(f"rows_1m: received ts_open {ts[wrong]} after {ts[wrong - 1]}; allowed: ascending, each minute once")
+    return {label: out[first:end] for label, (first, end, _) in zip(labels, places.tolist(), strict=True)}
 
 
 def _room(rows: np.ndarray, sessions: np.ndarray, length_ns: int) -> int:
     """Return an upper bound of the bars that `rows` can make: three more a session than its length holds."""
-    if not len(rows):
-        return 0
     first, last = np.searchsorted(sessions["pre_open"], (rows["ts_open"][0], rows["ts_open"][-1]), side="right")
     a_day = 16 * TIMEFRAMES["1h"].length_ns // length_ns + 3
-    return int(min(len(rows), (last - first + 1) * a_day))
+    return int(min(len(rows), max(last - first + 1, 0) * a_day))
 
 
 # -- live ------------------------------------------------------------------------------------------------------------------------
@@ -181,7 +177,7 @@ class Roller:
     def add(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Feed closed 1-minute bars, BAR_DTYPE shape (n,), each newer than all before; return the longer bars that they finish.
 
-        Returns (frames, rows): int64 indices into `timeframes`, and BAR_DTYPE rows, in the order of finishing.
+        Returns (frames, rows): int64 indices into `timeframes`, and BAR_DTYPE rows, in the order of finishing; good until the next call.
 
         RecordError if a row is not newer than the last one: a changed minute needs `revise`.
         """
@@ -196,7 +192,8 @@ class Roller:
                 return self._take() if made else (_NO_FRAMES, _NO_ROWS)
             if not made and done < n:
                 raise RecordError(f"rows: received ts_open {rows['ts_open'][done]} after {self.last_ts}; allowed: newer minutes (older ones: revise)")
-            parts.append(self._take())
+            frames, made_rows = self._take()
+            parts.append((frames.copy(), made_rows.copy()))
             if done == n:
                 return np.concatenate([f for f, _ in parts]), np.concatenate([r for _, r in parts])
 
@@ -210,7 +207,7 @@ class Roller:
     def _take(self) -> tuple[np.ndarray, np.ndarray]:
         n = self._state[self._k.N_OUT]
         self._state[self._k.N_OUT] = 0
-        return self._frames[:n].copy(), self._out[:n].copy()
+        return self._frames[:n], self._out[:n]
 
     def partials(self, open_rows: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Return the forming bars, label -> BAR_DTYPE shape (0..2,), oldest first, is_partial = 1: what was fed plus `open_rows`.
