@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -107,6 +108,13 @@ def rule_tables() -> np.ndarray:
         tables[k, : len(table)] = np.where(table == UNKNOWN, 128, ~table & 7)
     tables.setflags(write=False)
     return tables
+
+
+@functools.cache
+def rule_code(conditions: tuple[int, ...]) -> int:
+    """Return what a print with these sale conditions may not do, as `MinuteBuilder.add_one` takes it."""
+    regular, extended = (int(np.bitwise_or.reduce(table[[c & 0xFFFF for c in conditions]])) if conditions else 0 for table in rule_tables())
+    return regular | extended << 8
 
 
 def session_rows(sessions: SessionCalendar | np.ndarray) -> np.ndarray:
@@ -224,6 +232,10 @@ class MinuteBuilder:
 
     The hub's thread alone may call it. Symbols are the ids of a `SymbolTable`; room is made as ids appear. A minute stays open for
     changes until its symbol has a print `late_minutes` newer; older prints are rejected as `TOO_LATE`.
+
+    `add` takes an array of prints. `add_one(symbol_id, ts_event, price, size, sequence, rule)` takes one from plain numbers (all six,
+    `rule` = `rule_code` of its conditions) and is the quickest way for prints that come singly. It returns 0 when the print was taken,
+    its `Reject` code when not, -2 when it was taken and `changes` has news, -1 when `make_room(symbol_id)` has to be called first.
     """
 
     def __init__(self, sessions: SessionCalendar | np.ndarray, *, grace_ns: int, late_minutes: int = 16, symbols: int = 64) -> None:
@@ -235,6 +247,9 @@ class MinuteBuilder:
         self.grace_ns = int(grace_ns)
         self.late_minutes = int(late_minutes)
         self._k = _kernels()
+        self._where = np.zeros(self._k.WHERE, np.int64)
+        # `compile` gives the C function itself, without numba's choice by argument types
+        self.add_one: Callable[..., int] = functools.partial(self._k.add_one.compile(self._k.ADD_ONE), self._where.ctypes.data)
         self._sessions = session_rows(sessions)
         self._tables = rule_tables()
         self._ring = 1 << (late_minutes - 1).bit_length()
@@ -261,16 +276,20 @@ class MinuteBuilder:
             )  # fmt: skip
             if done >= 0:
                 return _NOTHING if done == n else self._collect()
-            done = self._grow(trade_rows, -1 - done)
+            done = -1 - done
+            self.make_room(int(trade_rows["symbol_id"][done]))
 
-    def _grow(self, rows: np.ndarray, at: int) -> int:
-        """Make room for the print that the kernel stopped at."""
-        symbol_id = int(rows["symbol_id"][at])
+    def changes(self) -> Changes:
+        """Return the closed minutes that prints taken by `add_one` have changed, each once."""
+        return self._collect()
+
+    def make_room(self, symbol_id: int) -> None:
+        """Make room for a print of this symbol that was refused for want of it."""
         if symbol_id >= len(self._heads):
             self._make_room(max(2 * len(self._heads), symbol_id + 1))
         else:
             self._spill = np.concatenate([self._spill, np.zeros_like(self._spill)])
-        return at
+            self._note_addresses()
 
     def _make_room(self, symbols: int) -> None:
         """Give every symbol id below `symbols` its cells, keeping what there is."""
@@ -283,6 +302,13 @@ class MinuteBuilder:
             book[: head + had] = self._book[: head + had]
             book[head + len(cells) : head + len(cells) + had] = self._book[head + had :]
         self._heads, self._cells, self._book = heads, cells, book
+        self._note_addresses()
+
+    def _note_addresses(self) -> None:
+        """Tell `add_one`'s kernel where the arrays are; to be called whenever one of them is replaced."""
+        arrays = (self._heads, self._cells, self._book, self._held, self._sessions, self._spill)
+        lengths = (len(self._heads), len(self._cells), len(self._book), len(self._sessions), len(self._spill))
+        self._where[:] = [*lengths, self._late_ns, self._ring, *(a.ctypes.data for a in arrays)]
 
     def _collect(self) -> Changes:
         """Return what the last prints did to closed minutes, and the rejected ones."""
