@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import panel as pn
 import param
-from bokeh.models import ColumnDataSource, Range1d
+from bokeh.models import ColumnDataSource, GlyphRenderer, Range1d, Span
 from bokeh.plotting import figure
 from panel.custom import Child, Children, JSComponent
 
@@ -28,7 +28,7 @@ from workbench.hub.series import Cursor, Update
 from workbench.types import NS_PER_S, OptionContract, Timeframe
 from workbench.views import theme
 from workbench.views.models import ChartModel, LookModel
-from workbench.views.studies import SessionVwap, Study
+from workbench.views.studies import Line, Study, make_studies
 from workbench.views.window import BarWindow, Change, columns, thin
 
 STATIC = Path(__file__).parent / "static"
@@ -36,6 +36,7 @@ FIRST_BARS = 600  # sent when a chart opens: what fits the screen and a margin
 MAX_SENT = 1600  # closed bars a browser may hold before the window is cut again
 OLDER_BARS = 1500  # asked for at once when panning back
 MAX_UNSEEN = 12  # frames under way to a browser that has not painted yet; then frames are skipped until it has
+PATIENCE_S = 0.03  # how long opening waits for a hub that has the bars, so that a switch is one step
 PRICE_AXIS_PX, TIME_AXIS_PX = 66, 24
 LIVE_COLUMNS = ("now", "count", "n")
 _LOADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="chart-history")
@@ -56,6 +57,7 @@ class CandleChart(JSComponent):
     colours = param.Dict(default={}, doc="Theme tokens.")
 
     _esm = STATIC / "chart.js"
+    _render_policy = "manual"  # panes come and go without building the page part anew
     _stylesheets = [STATIC / "chart.css"]
 
     def __init__(self, hub: Any, model: ChartModel, look: LookModel | None = None, **params: Any) -> None:
@@ -73,16 +75,18 @@ class CandleChart(JSComponent):
         self._history = ColumnDataSource(data={})
         self._live = ColumnDataSource(data={})
         self._range = Range1d(0, 100)
+        self._sources = (self._history, self._live)
+        self._drawn: dict[str, list[GlyphRenderer]] = {}  # column of an overlay -> its renderers on the price figure
+        self._panes: dict[str, pn.pane.Bokeh] = {}  # study -> its pane, kept when taken off
         self._studies: list[Study] = self._make_studies()
         self._clear_sources()
-        colours = theme.tokens(self._look.theme, self._look.palette)
-        self._figure = _price_figure(self._history, self._live, self._range, self._studies, colours)
+        self._figure = _price_figure(self._history, self._live, self._range, self._tokens)
         pane = pn.pane.Bokeh(self._figure, sizing_mode="stretch_both", theme=None)
-        super().__init__(price=pane, colours=colours, sizing_mode="stretch_both", **params)
-        self._publish_legend()
-        model.param.watch(lambda _: self.open(), ["symbol", "timeframe"])
-        model.param.watch(lambda _: self._restudy(), ["studies"])
-        self._look.param.watch(lambda _: self._restyle(), ["theme", "palette"])
+        super().__init__(price=pane, colours=self._tokens, sizing_mode="stretch_both", **params)
+        self._draw_studies()
+        model.param.watch(lambda *_: self.open(), ["symbol", "timeframe"])
+        model.param.watch(lambda *_: self._restudy(), ["studies"])
+        self._look.param.watch(lambda *_: self._restyle(), ["theme", "palette"])
         self.open()
 
     # -- opening a symbol or timeframe -------------------------------------------------------------------------------------
@@ -90,13 +94,13 @@ class CandleChart(JSComponent):
     def open(self) -> None:
         """Show what the model says; at once when the hub holds it, else as soon as its history is here."""
         self.generation += 1
-        self._cursor = self._load = self._older = None
-        symbol, timeframe = self._model.symbol, self._model.timeframe
-        if symbol in self._hub.watched() and len(self._hub.series(symbol, timeframe)):
-            self._opened(self._hub.cursor(symbol, timeframe, n=None))
-            return
-        self.meta = self._describe("loading", f"Loading {symbol} …")
-        self._load = _LOADS.submit(_watch, self._hub, symbol, timeframe)
+        self._cursor = self._older = None
+        load = self._load = _LOADS.submit(_watch, self._hub, self._model.symbol, self._model.timeframe)
+        wait([load], timeout=PATIENCE_S)
+        if load.done():
+            self._collect_load(load)
+        else:
+            self.meta = self._describe("loading", f"Loading {label_of(self._model.symbol)} …")
 
     def _opened(self, cursor: Cursor) -> None:
         self._cursor = cursor
@@ -105,6 +109,7 @@ class CandleChart(JSComponent):
 
     def _start_over(self, update: Update) -> None:
         self.window.reset(update.rows, update.forming)
+        self._studies = self._make_studies()
         self._recalculate()
         with pn.io.unlocked():
             self.extent = [self.window.base, 1]
@@ -245,9 +250,10 @@ class CandleChart(JSComponent):
         last = window.rows[-1:]
         rows = np.concatenate([last, window.forming])
         data = columns(rows, window.end - len(last), self._hub.calendar)
+        data.update({name: np.r_[values[-1:], np.full(len(window.forming), np.nan)] for name, values in self._study_values.items()})
         for study in self._studies:
             for name, values in study.peek(window.forming).items():
-                data[name] = np.concatenate([self._study_values[name][-1:], values]) if len(last) else values
+                data[name][len(last) :] = values
         data["now"] = np.full(len(rows), self._hub.clock.now_ns() / NS_PER_S)
         data["count"] = np.full(len(rows), float(len(window)))
         return data
@@ -262,27 +268,74 @@ class CandleChart(JSComponent):
     # -- studies and look --------------------------------------------------------------------------------------------------
 
     def _make_studies(self) -> list[Study]:
-        return [SessionVwap(self._hub.calendar) for name in self._model.studies if name == "vwap"]
+        return make_studies(self._model.studies, self._hub.calendar, is_intraday=Timeframe.parse(self._model.timeframe).is_intraday)
 
     def _recalculate(self) -> None:
-        self._study_values = {}
+        """Compute the study columns; those of studies taken off stay as NaN, so that no drawn line ever lacks its column."""
+        values = {name: np.full(len(self.window), np.nan) for name in self._study_values}
         for study in self._studies:
-            self._study_values.update(study.load(self.window.rows))
+            values.update(study.load(self.window.rows))
+        self._study_values = values
 
     def _restudy(self) -> None:
-        raise NotImplementedError
+        """Draw other studies over the same bars."""
+        self._studies = self._make_studies()
+        self._recalculate()
+        with pn.io.unlocked():
+            self._send_window(*self._sent)
+            self._live.data = {**self._live_columns(), "n": self._live.data["n"]}
+            self._draw_studies()
 
-    def _publish_legend(self) -> None:
+    def _draw_studies(self) -> None:
+        """Show the lines of the present studies, hide those of others, put oscillators into panes of their own."""
+        shown = {line.column for study in self._studies if study.is_overlay for line in study.lines}
+        for column, renderers in self._drawn.items():
+            for renderer in renderers:
+                renderer.visible = column in shown
+        for study in self._studies:
+            for line in study.lines if study.is_overlay else ():
+                if line.column not in self._drawn:
+                    self._drawn[line.column] = _draw_line(self._figure, line, self._sources, self._tokens)
+        own = [study for study in self._studies if not study.is_overlay]
+        for study in own:
+            if study.name not in self._panes:
+                plot = _pane_figure(study, self._sources, self._range, self._tokens)
+                self._panes[study.name] = pn.pane.Bokeh(plot, sizing_mode="stretch_both", theme=None)
+        panes = [self._panes[study.name] for study in own]
+        self._show_time_axis([self._figure, *(pane.object for pane in panes)])
+        if panes != self.panes:
+            self.panes = panes
         self.legend = [
-            {"column": line.column, "label": line.label, "colour": line.colour, "study": study.name, "pane": -1 if study.is_overlay else 0}
+            {
+                "column": line.column, "label": line.label, "colour": line.colour, "is_histogram": line.is_histogram,
+                "pane": own.index(study) if study in own else -1, "guides": list(study.guides),
+            }
             for study in self._studies
-            for line in study.lines[:1]
-        ]
+            for line in study.lines
+        ]  # fmt: skip
+
+    @staticmethod
+    def _show_time_axis(figures: list[figure]) -> None:
+        """Show the times below the lowest pane only."""
+        for plot in figures:
+            is_lowest = plot is figures[-1]
+            plot.xaxis.visible = is_lowest
+            plot.min_border_bottom = TIME_AXIS_PX if is_lowest else 0
+
+    @property
+    def _tokens(self) -> dict[str, str]:
+        return theme.tokens(self._look.theme, self._look.palette)
 
     def _restyle(self) -> None:
-        colours = theme.tokens(self._look.theme, self._look.palette)
+        colours = self._tokens
         with pn.io.unlocked():
-            theme.style_figure(self._figure, colours)
+            for plot in (self._figure, *(pane.object for pane in self._panes.values())):
+                theme.style_figure(plot, colours)
+            lines = {line.column: line for study in self._studies for line in study.lines}
+            for plot in (self._figure, *(pane.object for pane in self._panes.values())):
+                for renderer in plot.renderers:
+                    if renderer.name in lines and not lines[renderer.name].is_histogram:
+                        renderer.glyph.line_color = colours[lines[renderer.name].colour]
             self.colours = colours
 
     # -- levels and markers ------------------------------------------------------------------------------------------------
@@ -354,8 +407,26 @@ def label_of(symbol: str) -> str:
         return symbol
 
 
-def _price_figure(history: ColumnDataSource, live: ColumnDataSource, x_range: Range1d, studies: list[Study], colours: dict[str, str]) -> figure:
-    """Return the figure of candles, volume and overlays. Tools are in the browser script: no toolbar, no server round trip."""
+def _price_figure(history: ColumnDataSource, live: ColumnDataSource, x_range: Range1d, colours: dict[str, str]) -> figure:
+    """Return the figure of candles and volume. Tools are in the browser script: no toolbar, no server round trip."""
+    plot = _bare_figure(x_range, colours)
+    for source, name in ((history, "history"), (live, "live")):
+        plot.vbar(x="x", top="o", bottom="c", width=0.7, source=source, name=name, fill_color=colours["up"], line_color=None)
+    return plot
+
+
+def _pane_figure(study: Study, sources: Sequence[ColumnDataSource], x_range: Range1d, colours: dict[str, str]) -> figure:
+    """Return the figure of an oscillator."""
+    plot = _bare_figure(x_range, colours)
+    plot.yaxis.ticker.desired_num_ticks = 3
+    for level in study.guides:
+        plot.add_layout(Span(location=level, dimension="width", line_color=colours["faint"], line_dash="dotted", line_width=1))
+    for line in study.lines:
+        _draw_line(plot, line, sources, colours)
+    return plot
+
+
+def _bare_figure(x_range: Range1d, colours: dict[str, str]) -> figure:
     plot = figure(
         x_range=x_range,
         y_range=Range1d(0, 1),
@@ -369,12 +440,13 @@ def _price_figure(history: ColumnDataSource, live: ColumnDataSource, x_range: Ra
         min_border_bottom=TIME_AXIS_PX,
         lod_threshold=None,
     )
-    plot.y_range.name = "price"
-    for source, name in ((history, "history"), (live, "live")):
-        plot.vbar(x="x", top="o", bottom="c", width=0.7, source=source, name=name, fill_color=colours["up"], line_color=None)
-    for study in studies:
-        for line in study.lines:
-            for source in (history, live):
-                plot.line("x", line.column, source=source, line_color=colours[line.colour], line_width=line.width, line_alpha=line.alpha)
     theme.style_figure(plot, colours)
     return plot
+
+
+def _draw_line(plot: figure, line: Line, sources: Sequence[ColumnDataSource], colours: dict[str, str]) -> list[GlyphRenderer]:
+    """Draw one line of a study from both sources (the live one begins with the last closed bar, so the two meet)."""
+    if line.is_histogram:
+        return [plot.vbar("x", top=line.column, bottom=0, width=0.7, source=source, name=line.column, line_color=None) for source in sources]
+    style = {"line_color": colours[line.colour], "line_width": line.width, "line_alpha": line.alpha}
+    return [plot.line("x", line.column, source=source, name=line.column, **style) for source in sources]

@@ -22,6 +22,7 @@ from workbench.views.chart import CandleChart, label_of
 from workbench.views.health_strip import HealthStrip
 from workbench.views.models import ChartModel, LookModel, WatchlistModel
 from workbench.views.shelf import Shelf
+from workbench.views.studies import parse_study
 from workbench.views.watchlist import Watchlist
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class DeskShell(JSComponent):
     widths = param.Dict(default={}, doc="Width of the watchlist, height of the drawer [px].")
 
     _esm = STATIC / "desk.js"
+    _render_policy = "manual"
     _stylesheets = [STATIC / "desk.css"]
 
     def __init__(self, **params: Any) -> None:
@@ -161,8 +163,8 @@ class Desk:
         chart = CandleChart(self.hub, model, self.look)
         chart.on_levels = lambda levels, model=model: self._keep_levels(model, levels)
         self._show_levels(chart, model)
-        model.param.watch(lambda _: self._show_levels(chart, model), ["symbol"])
-        model.param.watch(lambda _: self._sync(), ["symbol", "timeframe", "studies"])
+        model.param.watch(lambda *_: self._show_levels(chart, model), ["symbol"])
+        model.param.watch(lambda *_: self._sync(), ["symbol", "timeframe", "studies"])
         return chart
 
     def _show_levels(self, chart: CandleChart, model: ChartModel) -> None:
@@ -210,7 +212,10 @@ class Desk:
         elif kind == "timeframe":
             self._show(timeframe=str(value))
         elif kind == "studies":
-            self.active.studies = [str(name) for name in value or []]
+            names = [str(name) for name in value or []]
+            for name in names:
+                parse_study(name)
+            self.active.studies = names
         elif kind == "look":
             self.look.param.update(**_allowed(LookModel, dict(value or {})))
         elif kind == "step":
@@ -262,8 +267,8 @@ class Desk:
             self._last_error = str(error)
 
     def _follow(self) -> None:
-        self.watched.param.watch(lambda _: self._store(lambda: self.shelf.write("watchlist", self.watched.symbols)), ["symbols"])
-        self.look.param.watch(lambda _: self._sync(), ["theme", "palette"])
+        self.watched.param.watch(lambda *_: self._store(lambda: self.shelf.write("watchlist", self.watched.symbols)), ["symbols"])
+        self.look.param.watch(lambda *_: self._sync(), ["theme", "palette"])
 
     def _keep_prefs(self) -> None:
         prefs = {

@@ -41,7 +41,7 @@ class Watchlist(JSComponent):
         self._sent: dict[str, dict[str, Any]] = {}  # symbol -> what the browser shows
         self._series: dict[str, Series] = {}  # symbol -> its one-minute series
         super().__init__(sizing_mode="stretch_both", **params)
-        model.param.watch(lambda _: self._relist(), ["symbols"])
+        model.param.watch(lambda *_: self._relist(), ["symbols"])
         self._relist()
 
     def tick(self) -> None:

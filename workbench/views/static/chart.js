@@ -60,18 +60,24 @@ class Chart {
     this.live.textContent = "»"
     this.notice = node("div", "wb-notice", this.over)
     this.stale = node("div", "wb-stale", this.over)
+    this.paneLegends = []
     this.place()
     this.colour()
   }
 
   // Bokeh renders a child when its element was asked for and stands in the page.
   place() {
-    const boxes = [this.model.get_child("price"), ...(this.model.get_child("panes") ?? [])].filter(Boolean)
-    this.plots.replaceChildren(...boxes.map((el, i) => {
+    const els = [this.model.get_child("price"), ...(this.model.get_child("panes") ?? [])].filter(Boolean)
+    this.boxes ??= []
+    for (const box of this.boxes) if (!els.includes(box.firstChild)) box.remove()
+    this.boxes = els.map((el, i) => {
+      const held = this.boxes.find((b) => b.firstChild === el)
+      if (held) return held
       const box = node("div", i === 0 ? "wb-plot wb-main" : "wb-plot wb-pane")
       box.append(el)
       return box
-    }))
+    })
+    this.boxes.forEach((box, i) => { if (this.plots.children[i] !== box) this.plots.append(box) })
   }
 
   colour() {
@@ -83,15 +89,15 @@ class Chart {
 
   // The figures' views exist once Bokeh has laid out the component.
   attach() {
-    const views = [this.model.price, ...(this.model.panes ?? [])].map((m) => m && this.view.get_child_view(m)).filter(Boolean)
-    if (!views.length || views.length === this.views?.length && views.every((v, i) => v === this.views[i])) return
+    const views = [this.model.price, ...(this.model.panes ?? [])].map((m) => m && this.view.get_child_view(m)).filter((v) => v?.frame)
+    if (!views.length || views[0].model !== this.model.price) return
+    const fresh = views.filter((v) => !this.views?.includes(v))
     this.views = views
     this.main = views[0]
-    const renderers = this.main.model.renderers
-    this.history = renderers.find((r) => r.name === "history").data_source
-    this.forming = renderers.find((r) => r.name === "live").data_source
-    this.overpaint()
     if (!this.attached) {
+      const renderers = this.main.model.renderers
+      this.history = renderers.find((r) => r.name === "history").data_source
+      this.forming = renderers.find((r) => r.name === "live").data_source
       this.attached = true
       const changed = () => this.dataChanged()
       this.history.change.connect(changed)
@@ -99,26 +105,31 @@ class Chart {
       this.forming.change.connect(changed)
       this.forming.patching.connect(changed)
     }
-    this.metaChanged()
+    for (const v of fresh) this.overpaint(v)
+    if (fresh.length) { this.metaChanged(); this.scale(); this.drawLegend() }
   }
 
-  overpaint() {
-    const of = (name) => this.main.renderer_views.get(this.main.model.renderers.find((r) => r.name === name))
-    of("history")._paint = (ctx) => this.paint(ctx)
-    of("live")._paint = () => {}
-    const [xaxis] = this.main.model.below, [yaxis] = this.main.model.right
-    xaxis.ticker.get_ticks = () => ({major: this.timeTicks().map((t) => t.x), minor: []})
+  overpaint(v) {
+    const xaxis = v.model.below[0], yaxis = v.model.right[0]
+    xaxis.ticker.get_ticks = () => ({major: this.ready ? this.timeTicks().map((t) => t.x) : [], minor: []})
     xaxis.formatter.doFormat = (ticks) => {
       const label = new Map(this.timeTicks().map((t) => [t.x, t.label]))
       return ticks.map((x) => label.get(x) ?? "")
     }
-    yaxis.formatter.doFormat = (ticks) => ticks.map((y) => this.price(y))
-    for (const v of this.views.slice(1)) {
-      v.model.below[0].ticker.get_ticks = xaxis.ticker.get_ticks
-      v.model.below[0].formatter.doFormat = xaxis.formatter.doFormat
+    for (const grid of v.model.center) if (grid.dimension === 0 && grid.ticker) grid.ticker.get_ticks = xaxis.ticker.get_ticks
+    yaxis.formatter.doFormat = v === this.main ? (ticks) => ticks.map((y) => this.price(y)) : (ticks) => ticks.map(value)
+    if (v === this.main) {
+      const of = (name) => v.renderer_views.get(v.model.renderers.find((r) => r.name === name))
+      of("history")._paint = (ctx) => this.paint(ctx)
+      of("live")._paint = () => {}
+      v.repainted.connect(() => this.afterPaint())
+    } else {
+      for (const r of v.model.renderers) {
+        if (r.glyph.type !== "VBar") continue
+        v.renderer_views.get(r)._paint = (ctx) => this.paintHistogram(ctx, v, r)
+      }
     }
-    this.main.repainted.connect(() => this.afterPaint())
-    for (const v of this.views) v.request_paint()
+    v.request_paint()
   }
 
   listen() {
@@ -129,9 +140,9 @@ class Chart {
     m.on("levels", () => this.repaint())
     m.on("times", () => this.repaint())
     m.on("markers", () => this.repaint())
-    m.on("legend", () => this.drawLegend())
+    m.on("legend", () => { this.scale(); this.drawLegend() })
     m.on("status", () => this.drawStatus())
-    m.on("panes", () => setTimeout(() => this.attach()))
+    m.on("panes", () => { this.place(); setTimeout(() => this.attach(), 60) })
     m.on("msg:custom", (msg) => this.told(msg))
     const o = this.over
     o.addEventListener("wheel", (e) => this.onWheel(e), {passive: false})
@@ -237,8 +248,32 @@ class Chart {
     this.seenLast = last
   }
 
-  // Scale the price axis to the bars on screen.
+  // Scale the price axis to the bars on screen, and the oscillators' to their lines.
   scale() {
+    if (!this.ready) return
+    this.scalePrice()
+    this.views.slice(1).forEach((v, i) => this.scalePane(v, this.model.legend.filter((l) => l.pane === i)))
+  }
+
+  scalePane(v, lines) {
+    if (!lines.length) return
+    let low = Math.min(...lines[0].guides), high = Math.max(...lines[0].guides)
+    for (const d of [this.history.data, this.forming.data]) {
+      if (!d.x) continue
+      for (let i = lower(d.x, this.start - 0.5); i < d.x.length && d.x[i] <= this.right + 0.5; i++) {
+        for (const {column} of lines) {
+          const y = d[column]?.[i]
+          if (y < low) low = y
+          if (y > high) high = y
+        }
+      }
+    }
+    if (!(high > low)) return
+    const pad = (high - low) * 0.1
+    v.model.y_range.setv({start: low - pad, end: high + pad}, quiet)
+  }
+
+  scalePrice() {
     const range = this.main.model.y_range
     if (this.manual) {
       range.setv({start: this.manual[0], end: this.manual[1]}, quiet)
@@ -375,6 +410,24 @@ class Chart {
       })
       ctx.globalAlpha = 1
     }
+  }
+
+  paintHistogram(ctx, v, r) {
+    if (!this.ready) return
+    const d = r.data_source.data, column = r.name, f = v.frame.bbox, {start, end} = v.model.y_range
+    const sy = (y) => Math.round(f.bottom - (y - start) / (end - start) * f.height)
+    if (!d.x?.length || !d[column]) return
+    ctx.save()
+    ctx.translate(-0.5, -0.5)
+    ctx.globalAlpha = 0.6
+    this.each(d, f, (i) => {
+      const y = d[column][i]
+      if (!(Math.abs(y) >= 0)) return
+      const w = this.body(d.k[i]), a = sy(Math.max(0, y)), b = sy(Math.min(0, y))
+      ctx.fillStyle = y >= 0 ? this.c.up : this.c.down
+      ctx.fillRect(Math.round(this.sx(d.x[i])) - (w >> 1), a, w, Math.max(1, b - a))
+    })
+    ctx.restore()
   }
 
   paintLevels(ctx, f) {
@@ -556,15 +609,20 @@ class Chart {
 
   drawCross() {
     const c = this.cursor, show = c && this.ready
-    for (const part of [this.crossX, this.crossY, this.tagX, this.tagY]) part.style.display = show ? "" : "none"
+    for (const part of [this.crossX, this.crossY, this.tagX, this.tagY]) part.style.display = show ? "block" : "none"
     if (!show) return
     const f = this.frame, bar = Math.round(this.start + (c.x - f.left) / this.pitch)
     const x = Math.round(this.sx(bar)), y = Math.round(c.y)
     const inside = c.y >= f.top && c.y <= f.bottom
+    const pane = inside ? null : this.paneAt(c.y)
     Object.assign(this.crossX.style, {left: `${x}px`, height: `${this.root.clientHeight - 24}px`})
     Object.assign(this.crossY.style, {top: `${y}px`, left: `${f.left}px`, width: `${f.width}px`})
     if (inside) {
       this.tagY.textContent = this.price(this.yAt(c.y))
+      Object.assign(this.tagY.style, {top: `${y}px`, left: `${f.right + 1}px`})
+    } else if (pane) {
+      const {start, end} = pane.v.model.y_range, pf = pane.v.frame.bbox
+      this.tagY.textContent = value(start + (pane.top + pf.bottom - c.y) / pf.height * (end - start))
       Object.assign(this.tagY.style, {top: `${y}px`, left: `${f.right + 1}px`})
     } else this.tagY.style.display = "none"
     const found = this.find(bar)
@@ -573,6 +631,14 @@ class Chart {
       const half = this.tagX.offsetWidth / 2
       this.tagX.style.left = `${Math.max(f.left + half, Math.min(f.right - half, x))}px`
     } else this.tagX.style.display = "none"
+  }
+
+  paneAt(y) {
+    for (let i = 1; i < this.views.length; i++) {
+      const box = this.boxes[i], top = box?.offsetTop ?? 0
+      if (box && y >= top && y <= top + box.offsetHeight) return {v: this.views[i], top, index: i - 1}
+    }
+    return null
   }
 
   find(bar) {
@@ -600,14 +666,29 @@ class Chart {
       text += ["o", "h", "l", "c"].map((n) => `<i>${n.toUpperCase()}</i><em class="${tone}">${p(d[n][i])}</em>`).join("")
       text += `<em class="${tone}">${up ? "▲" : "▼"} ${sign(change)}${p(Math.abs(change))} (${sign(change)}${(Math.abs(change) / before * 100).toFixed(2)}%)</em>`
       text += `<i>Vol</i><em class="v">${short(d.v[i])}</em>`
-      if (this.model.legend.length) {
-        text += "<br>" + this.model.legend.filter((s) => s.pane < 0).map((s) => {
-          const v = d[s.column]?.[i]
-          return `<span style="color:${this.c[s.colour] ?? s.colour}">${escape(s.label)} ${v == null || Number.isNaN(v) ? "–" : p(v)}</span>`
-        }).join("")
-      }
+      const over = this.model.legend.filter((s) => s.pane < 0 && s.label)
+      if (over.length) text += `<br>${this.named(over, found, p)}`
     }
+    this.drawPaneLegends(found)
     if (text !== this.legendText) { this.legend.innerHTML = text; this.legendText = text }
+  }
+  named(lines, {d, i}, format) {
+    return lines.map((s) => {
+      const v = d[s.column]?.[i]
+      return `<span style="color:${this.c[s.colour] ?? s.colour}">${escape(s.label)} ${v == null || Number.isNaN(v) ? "–" : format(v)}</span>`
+    }).join("")
+  }
+  drawPaneLegends(found) {
+    const n = this.views.length - 1
+    while (this.paneLegends.length < n) this.paneLegends.push(node("div", "wb-legend", this.over))
+    this.paneLegends.forEach((el, i) => {
+      const box = this.boxes[i + 1]
+      el.style.display = i < n && box ? "" : "none"
+      if (i >= n || !box) return
+      el.style.top = `${box.offsetTop + 2}px`
+      const text = found ? this.named(this.model.legend.filter((l) => l.pane === i), found, value) : ""
+      if (el.dataset.text !== text) { el.innerHTML = text; el.dataset.text = text }
+    })
   }
   closeBefore({d, i}) {
     if (i > 0) return d.c[i - 1]
@@ -620,7 +701,7 @@ class Chart {
     const {mode, age_s, reason} = this.model.status
     const dead = ["STALE", "REFUSED", "DEGRADED"].includes(mode)
     this.root.classList.toggle("stale", ["STALE", "REFUSED"].includes(mode))
-    this.stale.style.display = dead ? "" : "none"
+    this.stale.style.display = dead ? "block" : "none"
     if (dead) this.stale.textContent = `${mode}${age_s == null ? "" : ` · last data ${age(age_s)} ago`}${reason ? ` · ${reason}` : ""}`
     this.repaint()
   }
@@ -733,7 +814,7 @@ class Chart {
 
   drawTip(p) {
     const near = this.hot?.find((h) => Math.hypot(h.x - p.x, h.y - p.y) < 10)
-    this.tip.style.display = near ? "" : "none"
+    this.tip.style.display = near ? "block" : "none"
     if (!near) return
     const {m} = near
     this.tip.textContent = `${m.side === "buy" ? "Buy" : "Sell"} ${m.qty ?? ""} @ ${this.price(m.price)}${m.text ? ` · ${m.text}` : ""}`
@@ -859,6 +940,7 @@ function dashed(ctx, left, right, y, colour, dash) {
   ctx.stroke()
   ctx.restore()
 }
+function value(v) { const a = Math.abs(v); return v.toFixed(a >= 1000 ? 0 : a >= 10 ? 1 : a >= 0.1 ? 2 : 4) }
 function two(n) { return String(n).padStart(2, "0") }
 function sign(v) { return v > 0 ? "+" : v < 0 ? "−" : "" }
 function round(v, decimals) { const f = 10 ** (decimals ?? 2); return Math.round(v * f) / f }

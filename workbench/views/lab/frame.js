@@ -1,0 +1,64 @@
+// The frame of a chart in a notebook cell: one line with symbol, bar length and health, then the chart. It knows nothing of markets.
+
+export function render({model, el}) {
+  const root = node("div", "wbl", el)
+  const bar = node("div", "wbl-bar", root)
+  const form = node("form", "", bar)
+  const symbol = node("input", "wbl-symbol", form)
+  Object.assign(symbol, {spellcheck: false, autocomplete: "off", title: "Symbol, then Enter"})
+  symbol.setAttribute("aria-label", "Symbol")
+  const frames = node("div", "wbl-frames", bar)
+  const say = node("span", "wbl-say", bar)
+  const health = node("span", "wbl-health", bar)
+  const place = node("div", "wbl-chart", root)
+
+  const dress = () => {
+    for (const [name, value] of Object.entries(model.colours)) root.style.setProperty(`--wb-${name.replaceAll("_", "-")}`, value)
+    root.style.colorScheme = model.colours.scheme
+  }
+  const fill = () => {
+    symbol.value = model.symbol
+    frames.replaceChildren(...model.timeframes.map((name) => {
+      const button = node("button", name === model.timeframe ? "on" : "", null, name)
+      button.type = "button"
+      button.setAttribute("aria-pressed", String(name === model.timeframe))
+      button.addEventListener("click", () => model.send_msg({do: "timeframe", value: name}))
+      return button
+    }))
+  }
+  const judge = () => {
+    const h = model.health
+    health.className = `wbl-health ${h.tone ?? ""}`
+    health.textContent = h.text ?? ""
+    health.title = h.reason ?? ""
+    say.textContent = model.message
+  }
+  form.addEventListener("submit", (e) => { e.preventDefault(); symbol.blur(); model.send_msg({do: "symbol", value: symbol.value}) })
+  symbol.addEventListener("focus", () => symbol.select())
+  symbol.addEventListener("blur", () => { if (!symbol.value.trim()) symbol.value = model.symbol })
+  for (const kind of ["keydown", "keyup", "keypress"]) root.addEventListener(kind, (e) => e.stopPropagation())  // the notebook has keys of its own
+
+  model.on("symbol", fill)
+  model.on("timeframe", fill)
+  model.on("colours", dress)
+  model.on("health", judge)
+  model.on("message", judge)
+  dress(); fill(); judge()
+  place.append(model.get_child("chart"))
+  model.send_msg({do: "theme", value: pageTheme()})
+}
+
+// JupyterLab says on its body whether its theme is light; elsewhere the system's wish counts.
+function pageTheme() {
+  const light = document.body.dataset.jpThemeLight
+  if (light != null) return light === "false" ? "dark" : "light"
+  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"
+}
+
+function node(tag, cls, parent, text) {
+  const el = document.createElement(tag)
+  if (cls) el.className = cls
+  if (text != null) el.textContent = text
+  parent?.append(el)
+  return el
+}

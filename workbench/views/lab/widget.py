@@ -1,0 +1,238 @@
+"""A live chart for a notebook cell, in one line: `workbench.chart(hub, "SPY", "5m")`.
+
+Every display of a `LabChart` is a view of its own: re-running a cell, or showing the same chart in two cells, never moves a model
+from one document to another. A view ticks from the moment it is drawn until its cell is cleared; the tick runs on the kernel's
+own event loop, between cells, and takes about a millisecond. While a cell computes, the chart stands still, then catches up.
+
+Floor 8.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import panel as pn
+import param
+from panel.custom import Child, JSComponent
+
+from workbench.errors import ConfigError, WorkbenchError, choices
+from workbench.types import TIMEFRAMES
+from workbench.views import theme as tokens
+from workbench.views.chart import CandleChart
+from workbench.views.health_strip import health_of
+from workbench.views.lab.notebook import prepare
+from workbench.views.models import ChartModel, LookModel
+
+log = logging.getLogger(__name__)
+
+FRAME_MS = 100  # ten patches a second: smooth to the eye, and the kernel stays free
+HEALTH_EVERY = 5  # frames
+MIN_HEIGHT = 160
+TONES = {"LIVE": "good", "SIMULATED": "good", "REPLAY": "warn", "DEGRADED": "warn", "BACKFILLING": "warn", "STALE": "bad", "REFUSED": "bad"}
+
+Theme = Literal["auto", "dark", "light"]
+
+
+class LabFrame(JSComponent):
+    """One view: a line with symbol, bar lengths and health, and the chart below it."""
+
+    chart = Child(doc="The candles.")
+    symbol = param.String("", doc="Symbol shown.")
+    timeframe = param.String("5m", doc="Bar length shown.")
+    timeframes = param.List(default=list(TIMEFRAMES), doc="Buttons.")
+    health = param.Dict(default={}, doc="text, tone, reason.")
+    message = param.String("", doc="One sentence when something went wrong.")
+    colours = param.Dict(default={}, doc="Theme tokens.")
+
+    _esm = Path(__file__).parent / "frame.js"
+    _stylesheets = [Path(__file__).parent / "frame.css"]
+
+    def __init__(self, on_message: Callable[[dict[str, Any]], None], on_views: Callable[[int], None], **params: Any) -> None:
+        self._on_message, self._on_views = on_message, on_views
+        super().__init__(**params)
+
+    def _get_model(self, *args: Any, **kwargs: Any) -> Any:
+        model = super()._get_model(*args, **kwargs)
+        self._on_views(len(self._models) or 1)
+        return model
+
+    def _cleanup(self, root: Any = None) -> None:
+        super()._cleanup(root)
+        self._on_views(len(self._models))
+
+    def _handle_msg(self, message: dict[str, Any]) -> None:
+        self._on_message(message)
+
+
+class _View:
+    """One display of a chart: its own candles over the shared model, and the callback that keeps it ticking."""
+
+    def __init__(self, owner: LabChart) -> None:
+        self._owner = owner
+        self._turn = 0
+        self._callback: Any = None
+        self.look = LookModel(theme="dark" if owner.theme == "auto" else owner.theme, palette=owner.palette)
+        self.candles = CandleChart(owner.hub, owner.model, self.look)
+        self.frame = LabFrame(
+            self._on_message, self._on_views, chart=self.candles, height=owner.height, sizing_mode="stretch_width",
+            timeframes=list(owner.timeframes),
+        )  # fmt: skip
+        owner.model.param.watch(lambda _: self._sync(), ["symbol", "timeframe"])
+        self._sync()
+        self._tick_health()
+
+    @property
+    def is_ticking(self) -> bool:
+        return self._callback is not None
+
+    def _on_views(self, count: int) -> None:
+        if count and self._callback is None:
+            self._callback = pn.state.add_periodic_callback(self.tick, period=FRAME_MS)
+        elif not count:
+            self.stop()
+
+    def stop(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None and callback.running:
+            callback.stop()
+        self._owner._forget(self)
+
+    def tick(self) -> None:
+        """Bring the view up to date; an exception is counted and shown, and the next turn goes on."""
+        self._turn += 1
+        try:
+            self.candles.tick()
+            if self._turn % HEALTH_EVERY == 0:
+                self._tick_health()
+        except Exception as error:
+            self._owner.errors += 1
+            log.exception("chart: a turn failed")
+            self.frame.message = f"{type(error).__name__}: {error} (turns that failed: {self._owner.errors})"
+
+    def _tick_health(self) -> None:
+        state = health_of(self._owner.hub)
+        self.candles.status = {"mode": state["mode"], "age_s": state["age_s"] and round(state["age_s"]), "reason": state["reason"]}
+        text = f"{state['mode']} · {state['clock']} NY"
+        shown = {"text": text, "tone": TONES.get(state["mode"], ""), "reason": f"{state['detail']} · {state['reason']}"}
+        if shown != self.frame.health:
+            self.frame.health = shown
+
+    def _sync(self) -> None:
+        model = self._owner.model
+        colours = tokens.tokens(self.look.theme, self.look.palette)
+        self.frame.param.update(symbol=model.symbol, timeframe=model.timeframe, colours=colours, message="")
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        kind, value = message.get("do"), str(message.get("value", ""))
+        try:
+            if kind == "symbol":
+                self._owner.show(symbol=value)
+            elif kind == "timeframe":
+                self._owner.show(timeframe=value)
+            elif kind == "theme" and self._owner.theme == "auto":
+                self.look.theme = value if value in tokens.THEMES else "dark"
+                self._sync()
+        except WorkbenchError as error:
+            self.frame.message = str(error)
+
+
+class LabChart(pn.viewable.Viewer):
+    """A live candlestick chart that displays itself in a notebook cell (and in any Panel layout).
+
+    Parameters
+    ----------
+    hub : Hub                      Where bars come from; started by whoever owns it (`assemble(…).start()`).
+    symbol, timeframe : str        What is shown first, e.g. "SPY", "5m". Change both with `show`.
+    studies : sequence of str      Indicators, e.g. "vwap", "ema:20", "bollinger:20:2", "rsi:14".
+    height : int                   Of the whole view [px], at least 160.
+    theme : str                    "auto" (as the notebook's), "dark" or "light".
+    """
+
+    def __init__(
+        self,
+        hub: Any,
+        symbol: str = "SPY",
+        timeframe: str = "5m",
+        *,
+        studies: Sequence[str] = ("vwap",),
+        height: int = 420,
+        theme: Theme = "auto",
+        palette: str = "teal",
+        timeframes: Sequence[str] = ("1m", "3m", "5m", "15m", "1h", "4h", "1d"),
+    ) -> None:
+        if height < MIN_HEIGHT:
+            raise ConfigError(f"height: received {height!r}; allowed: {MIN_HEIGHT} or more [px]")
+        if theme not in ("auto", *tokens.THEMES):
+            raise ConfigError(f"theme: received {choices(theme, ('auto', *tokens.THEMES))}")
+        super().__init__()
+        self.hub, self.height, self.theme, self.palette = hub, int(height), theme, palette
+        self.timeframes = tuple(timeframes)
+        self.errors = 0  # turns of any view that failed
+        self.model = ChartModel(studies=list(studies))
+        self._views: list[_View] = []
+        self._drawn: dict[str, list[dict[str, Any]]] = {}  # levels, times, markers -> what is drawn on every view
+        self.show(symbol, timeframe)
+
+    # -- what it shows -----------------------------------------------------------------------------------------------------
+
+    def show(self, symbol: str | None = None, timeframe: str | None = None) -> None:
+        """Change symbol and timeframe of every view; SymbolError or TimeframeError when there is no such thing."""
+        if symbol is not None:
+            wanted = ChartModel()
+            wanted.show(symbol)
+            self.hub.watch(wanted.symbol)
+        self.model.show(symbol, timeframe)
+
+    def set_levels(self, levels: Sequence[dict[str, Any]]) -> None:
+        """Draw horizontal levels: dicts with `price`, and optionally `label`, `colour` (a token)."""
+        self._draw("levels", levels)
+
+    def set_times(self, times: Sequence[dict[str, Any]]) -> None:
+        """Draw vertical markers: dicts with `ts_ns`, and optionally `label`, `colour`."""
+        self._draw("times", times)
+
+    def set_markers(self, markers: Sequence[dict[str, Any]]) -> None:
+        """Draw entries and exits: dicts with `ts_ns`, `price`, `side`, and optionally `qty` and `text`."""
+        self._draw("markers", markers)
+
+    def _draw(self, kind: str, items: Sequence[dict[str, Any]]) -> None:
+        self._drawn[kind] = list(items)
+        for view in self._views:
+            getattr(view.candles, f"set_{kind}")(self._drawn[kind])
+
+    # -- displaying --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_ticking(self) -> bool:
+        """True while at least one view is on screen."""
+        return any(view.is_ticking for view in self._views)
+
+    def stop(self) -> None:
+        """Stop every view; what is on screen stays as it is. Harmless when none ticks."""
+        for view in list(self._views):
+            view.stop()
+
+    def _forget(self, view: _View) -> None:
+        self._views = [held for held in self._views if held is not view]
+
+    def __panel__(self) -> LabFrame:
+        view = _View(self)
+        self._views.append(view)
+        for kind, items in self._drawn.items():
+            getattr(view.candles, f"set_{kind}")(items)
+        return view.frame
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        prepare()
+        return self.__panel__()._repr_mimebundle_(include, exclude)
+
+    def __repr__(self) -> str:
+        return f"<LabChart {self.model.symbol} {self.model.timeframe}, {len(self._views)} on screen>"
+
+
+def chart(hub: Any, symbol: str = "SPY", timeframe: str = "5m", **options: Any) -> LabChart:
+    """Return a live chart of `symbol` at `timeframe` that displays itself in a notebook cell; options as of `LabChart`."""
+    return LabChart(hub, symbol, timeframe, **options)
