@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import panel as pn
@@ -55,7 +55,7 @@ class Lightweight(JSComponent):
     bars = param.List()
     tick = param.Dict(default={})
 
-    _importmap = {"imports": {"lightweight-charts": "/peer_files/lightweight-charts.standalone.production.mjs"}}
+    _importmap: ClassVar = {"imports": {"lightweight-charts": "/peer_files/lightweight-charts.standalone.production.mjs"}}
     _esm = """
     import {createChart, CandlestickSeries} from "lightweight-charts"
     export function render({model}) {
@@ -65,7 +65,11 @@ class Lightweight(JSComponent):
       const series = chart.addSeries(CandlestickSeries)
       series.setData(model.bars)
       window.__peer = {n: model.bars.length, stamp: 0}
-      model.on("tick", () => { const {stamp, ...bar} = model.tick; series.update(bar); window.__peer.stamp = stamp; window.__peer.bar = bar })
+      model.on("tick", () => {
+        const {stamp, ...bar} = model.tick
+        series.update(bar)
+        window.__peer.stamp = stamp
+      })
       return box
     }
     """

@@ -31,7 +31,7 @@ SLACK = 1.1
 RECORD = """(isPeer) => {
   const stamp = isPeer
     ? () => window.__peer?.stamp ?? 0
-    : () => { const now = window.__workbench?.chart()?.forming?.data?.now; return now?.length ? now[now.length - 1] * 1000 : 0 }
+    : () => 1000 * (window.__workbench?.chart()?.forming?.data?.now?.at(-1) ?? 0)
   const now = () => performance.timeOrigin + performance.now()
   const rec = window.__rec = {lags: [], frames: 0, since: now(), last: stamp()}
   let pending = false
@@ -121,8 +121,8 @@ def test_a_tick_is_on_screen_as_soon_as_in_lightweight_charts(browser, address):
     measure(browser, address, "ours")
     runs: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
     for _ in range(ROUNDS):
-        for route in runs:
-            runs[route].append(measure(browser, address, route))
+        for route, results in runs.items():
+            results.append(measure(browser, address, route))
     for route, results in runs.items():
         assert all(len(r["lags"]) > 10 * SECONDS for r in results), f"{route}: too few updates arrived"  # the answer first
     p50 = {route: statistics.median(statistics.median(r["lags"]) for r in results) for route, results in runs.items()}
