@@ -29,7 +29,7 @@ MAX_BEHIND_S = 0.5  # after a longer stall (a laptop that slept) the market goes
 AFTER_CLOSE_NS = 10 * NS_PER_MIN
 BEFORE_OPEN_NS = 15 * NS_PER_MIN
 HURRY_NS = 10 * NS_PER_MIN  # market time per frame while hurrying to the next session
-HISTORY_SESSIONS = 504  # two years; about 4 ms of drawing per session and symbol
+HISTORY_SESSIONS = 504  # two years: about two seconds of drawing for a busy symbol, when all of it is asked for
 SEEK_BACK, SEEK_AHEAD = 60, 20  # sessions around the start that can be sought
 
 

@@ -167,7 +167,7 @@ def nodes(seed: int, name: str, date: int, shape: Shape, bones: tuple[float, flo
     noise = rng.standard_normal((3, shape.minutes))
     excitement = np.exp(0.35 * _smooth(noise[0], VOL_MEMORY_MIN) - 0.06)
     jumps = JUMP_SD * rng.standard_normal(shape.minutes) * (rng.random(shape.minutes) < JUMP_PER_MIN)
-    drive = 0.97 * noise[1] + 0.10 * _smooth(noise[2], MOMENTUM_MIN) + jumps
+    drive = 0.98 * noise[1] + 0.07 * _smooth(noise[2], MOMENTUM_MIN) + jumps
     steps = vol * np.sqrt(shape.variance) * excitement * drive
     level = np.concatenate([[0.0], np.cumsum(steps)])
     used = np.concatenate([[0.0], np.cumsum(shape.variance)]) / shape.variance[: shape.close_at].sum()
