@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from workbench.errors import ConfigError, RecordError
 from workbench.indicators import Atr, Bollinger, Ema, Macd, Rsi, Sma, atr, bollinger, ema, macd, rsi, sma, true_range
 
-talib = pytest.importorskip("talib", reason="TA-Lib, the independent oracle, is in the [test] extra")
+
+@pytest.fixture(scope="module")
+def talib():
+    """The independent oracle, in the [test] extra."""
+    return pytest.importorskip("talib", reason="TA-Lib is not installed; it is in the [test] extra")
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def test_macd_on_paper():
 
 
 @pytest.mark.parametrize("period", [2, 9, 14, 20, 50, 200])
-def test_single_lines_equal_talib(period: int):
+def test_single_lines_equal_talib(talib, period: int):
     close = walk(3000)
     high, low, _ = bars(3000)
     np.testing.assert_allclose(ema(close, period), talib.EMA(close, period), rtol=1e-12)
@@ -113,7 +117,7 @@ def test_single_lines_equal_talib(period: int):
 
 
 @pytest.mark.parametrize(("period", "width"), [(5, 1.0), (20, 2.0), (50, 2.5)])
-def test_bollinger_equals_talib(period: int, width: float):
+def test_bollinger_equals_talib(talib, period: int, width: float):
     close = walk(2000)
     upper, middle, lower = talib.BBANDS(close, period, width, width, talib.MA_Type.SMA)
     found = bollinger(close, period, width)
@@ -121,7 +125,7 @@ def test_bollinger_equals_talib(period: int, width: float):
         np.testing.assert_allclose(ours, theirs, rtol=1e-8)  # TA-Lib takes the deviation from sums of squares
 
 
-def test_macd_equals_the_difference_of_talibs_averages_and_meets_its_macd_later():
+def test_macd_equals_the_difference_of_talibs_averages_and_meets_its_macd_later(talib):
     close = walk(3000)
     found = macd(close)
     line = talib.EMA(close, 12) - talib.EMA(close, 26)
