@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from workbench.types import SymbolTable as SymbolTable
     from workbench.types import Timeframe as Timeframe
     from workbench.types import Trade as Trade
+    from workbench.views.lab import LabChart as LabChart
+    from workbench.views.lab import chart as chart
 
 # public name -> module it lives in
 _HOME = {
@@ -47,6 +49,7 @@ _HOME = {
     "Engine": "workbench.engine",
     "Health": "workbench.hub.health",
     "Hub": "workbench.hub.hub",
+    "LabChart": "workbench.views.lab",
     "OptionContract": "workbench.types",
     "QUOTE_DTYPE": "workbench.types",
     "Quote": "workbench.types",
@@ -63,6 +66,7 @@ _HOME = {
     "WallClock": "workbench.clock",
     "WorkbenchError": "workbench.errors",
     "assemble": "workbench.assemble",
+    "chart": "workbench.views.lab",
 }
 
 __all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605 - one list of names, not two; tests/test_exported_members.py

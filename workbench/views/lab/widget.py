@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import panel as pn
 import param
@@ -28,6 +28,7 @@ from workbench.views.models import ChartModel, LookModel
 
 log = logging.getLogger(__name__)
 
+HERE = Path(__file__).parent
 FRAME_MS = 100  # ten patches a second: smooth to the eye, and the kernel stays free
 HEALTH_EVERY = 5  # frames
 MIN_HEIGHT = 160
@@ -47,8 +48,8 @@ class LabFrame(JSComponent):
     message = param.String("", doc="One sentence when something went wrong.")
     colours = param.Dict(default={}, doc="Theme tokens.")
 
-    _esm = Path(__file__).parent / "frame.js"
-    _stylesheets = [Path(__file__).parent / "frame.css"]
+    _esm = HERE / "frame.js"
+    _stylesheets: ClassVar[list[Path]] = [HERE / "frame.css"]
 
     def __init__(self, on_message: Callable[[dict[str, Any]], None], on_views: Callable[[int], None], **params: Any) -> None:
         self._on_message, self._on_views = on_message, on_views

@@ -1,0 +1,85 @@
+"""Still pictures of bars and distributions, HoloViews objects in the house theme: for cells and reports. The live chart is `widget.py`.
+
+Floor 8; holoviews is imported when first used (`pip install "workbench[lab]"`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.views import theme as tokens
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WIDTH, HEIGHT = 760, 280
+
+
+def candles(
+    frame: pd.DataFrame, *, title: str = "", theme: str = "light", palette: str = "teal", width: int = WIDTH, height: int = HEIGHT
+) -> Any:
+    """Return candles of a frame with open, high, low, close, as from `hub.bars`: one place per bar, no holes for nights.
+
+    Partial bars are drawn hollow.
+    """
+    import holoviews as hv
+
+    colours = tokens.tokens(theme, palette)
+    x = np.arange(len(frame))
+    up = (frame["close"] >= frame["open"]).to_numpy()
+    partial = frame["is_partial"].to_numpy() if "is_partial" in frame else np.zeros(len(frame), bool)
+    tone = np.where(up, colours["up"], colours["down"])
+    body = frame[["open", "close"]]
+    when = [f"{t:%a %d %b %H:%M}" for t in frame.index]
+    sides = ["place", "price", "place_", "price_"]
+    wicks = hv.Segments((x, frame["low"], x, frame["high"], tone), sides, "tone")
+    values = (tone, np.where(partial, 0.15, 1.0), when, *(frame[name] for name in ("open", "high", "low", "close")))
+    boxes = hv.Rectangles(
+        (x - 0.35, body.min(axis=1), x + 0.35, body.max(axis=1), *values), sides, ["tone", "alpha", "time", "open", "high", "low", "close"]
+    )
+    tips = [("time", "@time"), *((name, f"@{name}{{0.00}}") for name in ("open", "high", "low", "close"))]
+    wicks = wicks.opts(color="tone", line_width=1)
+    boxes = boxes.opts(color="tone", line_color="tone", fill_alpha="alpha", tools=["hover"], hover_tooltips=tips)
+    axes = {"xticks": _ticks(frame), "xlabel": "", "ylabel": "", "yaxis": "right"}
+    return (wicks * boxes).opts(width=width, height=height, title=title, toolbar=None, **axes)
+
+
+def _ticks(frame: pd.DataFrame, wanted: int = 8) -> list[tuple[int, str]]:
+    """Return places and labels on round times; the date where the day changes."""
+    n = len(frame)
+    if not n:
+        return []
+    step = max(1, -(-n // wanted))
+    days = frame.index.normalize()
+    out = []
+    for i in range(0, n, step):
+        is_new_day = i == 0 or days[i] != days[max(0, i - step)]
+        is_daily = bool((frame.index.to_series().diff().median() or step).total_seconds() >= 86_400) if n > 1 else False
+        stamp = frame.index[i]
+        out.append((i, f"{stamp:%d %b}" if is_daily else f"{stamp:%H:%M\n%d %b}" if is_new_day else f"{stamp:%H:%M}"))
+    return out
+
+
+def presence(frame: pd.DataFrame, missing: pd.DataFrame, *, title: str = "", theme: str = "light", width: int = WIDTH) -> Any:
+    """Return one line per session (`frame` of `tables.by_session`), with the missing ranges as gaps in the down colour."""
+    import holoviews as hv
+
+    colours = tokens.tokens(theme)
+    days = list(frame.index)
+    whole = [(9.5, i - 0.3, 9.5 + n / 60, i + 0.3) for i, n in enumerate(frame["expected"])]
+    start, end = missing["start"], missing["end"]
+    at = [days.index(f"{t:%Y-%m-%d}") for t in start]
+    holes = [
+        (a.hour + a.minute / 60, i - 0.3, b.hour + b.minute / 60, i + 0.3, f"{a:%H:%M}-{b:%H:%M}", n)
+        for a, b, i, n in zip(start, end, at, missing["bars"], strict=True)
+    ]
+    sides = ["hour", "day", "hour_", "day_"]
+    there = hv.Rectangles(whole, sides).opts(color=colours["up"], line_color=None, alpha=0.35)
+    gone = hv.Rectangles(holes, sides, ["range", "bars"]).opts(
+        color=colours["down"], line_color=colours["down"], tools=["hover"], hover_tooltips=[("missing", "@range"), ("bars", "@bars")]
+    )
+    hours = [(9.5, "09:30"), *((h, f"{h}:00") for h in range(10, 17))]
+    axes = {"xticks": hours, "xlim": (9.4, 16.1), "xlabel": "New York", "yticks": list(enumerate(days)), "ylabel": "", "invert_yaxis": True}
+    return (there * gone).opts(width=width, height=60 + 34 * len(days), title=title, toolbar=None, **axes)
