@@ -77,4 +77,4 @@ def _store(settings: Settings) -> Any:
         return None
     from workbench.history.store import BarStore
 
-    return BarStore(settings.data_dir / "bars" / settings.source)
+    return BarStore(settings.data_dir / "bars" / "polygon")  # Massive is the same provider under its new name
