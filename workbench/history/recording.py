@@ -154,7 +154,9 @@ def _conditions(table: Table, rows: np.ndarray, said: list[str]) -> None:
         said.append(f"conditions: column {name!r} holds vendor flags without a published meaning; every print taken as a regular sale")
         return
     distinct, codes = _distinct(table.text["conditions"])
-    letters = any(re.search(r"[A-Za-z@]", text) for text in distinct)
+    counts_of = np.bincount(codes, minlength=len(distinct))
+    told = [sum(int(n) for text, n in zip(distinct, counts_of, strict=True) if re.search(form, text)) for form in (r"[A-Za-z@]", r"\d\d")]
+    letters = told[0] > told[1]  # ids have two digits mostly; one damaged cell must not turn the whole column into letters
     if letters:
         said.append(f"conditions: column {name!r} read as SIP letters and translated to Polygon ids (F=14, T=12, I=37, …)")
     parsed = [_letters(text) if letters else _integers(text) for text in distinct]

@@ -59,6 +59,10 @@ class ReadOptions:
             raise SchemaError(f"kind: received {choices(self.kind, KINDS)}")
         if self.stamp not in (None, "start", "end"):
             raise SchemaError(f"stamp: received {choices(self.stamp, ('start', 'end'))}")
+        known = sorted({ours for names in ALIASES.values() for ours in names})
+        for ours in self.columns:
+            if ours not in known:
+                raise SchemaError(f"columns: received {choices(ours, known)}")
         if self.symbol is not None:
             check_symbol(self.symbol)
         if self.timeframe is not None:

@@ -23,7 +23,7 @@ UNITS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 FIRST_NS = 631_152_000 * UNITS["s"]  # 1990-01-01
 LAST_NS = 4_102_444_800 * UNITS["s"]  # 2100-01-01
 
-_OFFSET = r"\d\d:?\d\d.*(Z|z|[+-]\d\d(:?\d\d)?)$"
+_OFFSET = r"(\d:\d\d|T\d{4}).*(Z|z|[+-]\d\d(:?\d\d)?)$"
 _DATE_ONLY = r"^\d{4}-?\d\d-?\d\d$"
 _EXAMPLES = "ISO-8601 with offset (2026-01-22T09:30:00-05:00), or whole seconds, ms, µs or ns since 1970 UTC"
 

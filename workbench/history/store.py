@@ -203,7 +203,7 @@ class BarStore:
 
 def _by_day(rows: np.ndarray) -> Iterator[tuple[date, np.ndarray]]:
     """Yield (New York date, its rows)."""
-    rows = np.sort(rows, order="ts_open", kind="stable")
+    rows = rows[np.argsort(rows["ts_open"], kind="stable")]
     while len(rows):
         day = to_ny(int(rows["ts_open"][0])).date()
         n = int(np.searchsorted(rows["ts_open"], ny_ns(day + timedelta(1), 0)))

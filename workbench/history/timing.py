@@ -97,7 +97,7 @@ def bar_stamp(ts: np.ndarray, volume: np.ndarray | None, length: int) -> tuple[s
     if n_open and volume is not None and length >= MINUTE and before.sum() * 2 > n_open:
         after = on & (ts == day["open"] + length)
         first, second, third = (float(np.nanmedian(volume[m])) if np.any(m & ~np.isnan(volume)) else 0.0 for m in (before, at_open, after))
-        if third > _OPENING_JUMP * second and second <= _OPENING_JUMP * max(first, 1.0):
+        if third > _OPENING_JUMP * second and third * max(first, 1.0) > second * second:  # the larger jump comes one row late
             return "end", "because volume jumps in the row after the one stamped 09:30, where the session opens"
     if n_open:
         return "start", f"because {n_open:,} rows stand at the session's open"
