@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.data import bars_app, data_app
+from workbench.cli.data import bars_app, data_app
 from workbench.errors import ConfigError, SymbolError, TimeframeError, WorkbenchError
 
 app = typer.Typer(
@@ -29,6 +30,8 @@ app = typer.Typer(
     epilog="Every option of `serve` is also a setting: WORKBENCH_<NAME> in the environment, or a line in config.toml.",
 )
 
+app.add_typer(bars_app, name="bars")
+app.add_typer(data_app, name="data")
 app.add_typer(bars_app, name="bars")
 app.add_typer(data_app, name="data")
 
