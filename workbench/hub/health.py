@@ -47,7 +47,7 @@ class Health:
     latency_p50_ms: float | None
     latency_p95_ms: float | None
     n_events: int
-    gaps: int  # spans not yet proved complete
+    gaps: int  # spans that history should have proved complete by now
     gaps_repaired: int
     backfilling: int  # history reads under way
     dropped: int  # events that found the queue full

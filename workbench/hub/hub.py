@@ -591,7 +591,7 @@ class Hub:
             last_ns = None if row is None else int(row["ts_event"])
         reading = self._backfiller.due(symbol)
         with self._lock:
-            gaps, overdue = self._gaps.count(symbol), self._gaps.overdue(now_ns - OVERDUE_NS, symbol)
+            overdue = self._gaps.overdue(now_ns - OVERDUE_NS, symbol)
         notes = FeedNotes(
             self._status, self.source.info, segment, now_ns, self._last_event_ns, self._stale_after_s, reading, overdue, self._n_errors
         )
@@ -607,7 +607,7 @@ class Hub:
             latency_p50_ms=self._latency.percentile(50),
             latency_p95_ms=self._latency.percentile(95),
             n_events=self._n_events,
-            gaps=gaps,
+            gaps=overdue,
             gaps_repaired=self._gaps.n_repaired,
             backfilling=reading,
             dropped=self._n_dropped,
