@@ -43,3 +43,25 @@ def test_a_stream_with_every_fault_ends_in_the_true_bars(seed: int):
     counts = hub.health().quarantined
     assert counts["crossed quote"] > 0
     assert counts["price far from the market"] > 0
+
+
+def test_after_seeking_back_and_forth_the_hub_holds_what_having_played_there_would_give():
+    source = SimulatedSource(NAMES, seed=7, start_ns=TEN, speed=60, calendar=SessionCalendar.xnys())
+    hub = Hub(source)
+    source.pause()
+    source.start(hub)
+    for name in NAMES:
+        hub.watch(name)
+    for days, minutes in ((-3, 0), (0, 180), (-1, 45), (3, 5)):
+        source.seek(TEN + days * 24 * 60 * NS_PER_MIN + minutes * NS_PER_MIN)
+        for _ in range(4):
+            source.step("bar")
+            hub.pump()
+        now = source.clock.now_ns()
+        for name in NAMES:
+            rows = hub.series(name, "1m").rows()
+            rows = rows[rows["ts_close"] < now]  # the minute that has just ended waits out its grace
+            truth = source.market.history(name, int(rows["ts_open"][0]), now - NS_PER_MIN)
+            for column in ("ts_open", "open", "high", "low", "close", "volume"):
+                assert np.array_equal(rows[column], truth[column]), (days, name, column)
+    source.stop()

@@ -125,7 +125,8 @@ class TradeCleaner:
     def reset(self) -> None:
         """Forget prices and prints seen (a replay begins anew)."""
         self._state[:] = np.zeros((), _STATE_DTYPE)
-        self._state["is_option"] = [name.startswith("O:") for name in self._symbols][: len(self._state)]
+        names = list(self._symbols)[: len(self._state)]
+        self._state["is_option"][: len(names)] = [name.startswith("O:") for name in names]
         self._held.clear()
         self._seen[:] = 0
         self._n_seen[:] = 0
