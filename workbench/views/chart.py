@@ -407,9 +407,19 @@ def label_of(symbol: str) -> str:
         return symbol
 
 
+def short_label(symbol: str) -> str:
+    """Return a symbol for a narrow column: 'SPY 20Dec24 720P' for an option."""
+    label = label_of(symbol)
+    if label == symbol:
+        return symbol
+    root, day, month, year, strike, right = label.split(" ")
+    return f"{root} {day}{month}{year} {strike}{right}"
+
+
 def _price_figure(history: ColumnDataSource, live: ColumnDataSource, x_range: Range1d, colours: dict[str, str]) -> figure:
     """Return the figure of candles and volume. Tools are in the browser script: no toolbar, no server round trip."""
     plot = _bare_figure(x_range, colours)
+    plot.yaxis.ticker.desired_num_ticks = 9
     for source, name in ((history, "history"), (live, "live")):
         plot.vbar(x="x", top="o", bottom="c", width=0.7, source=source, name=name, fill_color=colours["up"], line_color=None)
     return plot

@@ -37,6 +37,13 @@ def prints(rows: np.ndarray, symbols: SymbolTable) -> pd.DataFrame:
     return pd.DataFrame(data, index=index)
 
 
+def ny(ts_ns: int) -> pd.Timestamp:
+    """Return a moment in New York time as pandas has it."""
+    import pandas as pd
+
+    return pd.Timestamp(ts_ns, unit="ns", tz="UTC").tz_convert(NY)
+
+
 def latency_ms(rows: np.ndarray) -> np.ndarray:
     """Return `ts_recv - ts_event` of prints or quotes [ms], float64 shape (n,)."""
     return np.asarray((rows["ts_recv"] - rows["ts_event"]) / 1e6)

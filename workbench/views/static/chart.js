@@ -36,6 +36,7 @@ class Chart {
     this.acked = 0
     this.tool = null                 // "level" while a level is being placed
     this.attached = false
+    guardLayout(view)
     this.build()
     this.listen()
   }
@@ -117,7 +118,7 @@ class Chart {
       return ticks.map((x) => label.get(x) ?? "")
     }
     for (const grid of v.model.center) if (grid.dimension === 0 && grid.ticker) grid.ticker.get_ticks = xaxis.ticker.get_ticks
-    yaxis.formatter.doFormat = v === this.main ? (ticks) => ticks.map((y) => this.price(y)) : (ticks) => ticks.map(value)
+    yaxis.formatter.doFormat = v === this.main ? (ticks) => ticks.map((y) => this.price(y)) : evenly
     if (v === this.main) {
       const of = (name) => v.renderer_views.get(v.model.renderers.find((r) => r.name === name))
       of("history")._paint = (ctx) => this.paint(ctx)
@@ -136,13 +137,16 @@ class Chart {
     const m = this.model
     m.on("meta", () => this.metaChanged())
     m.on("extent", () => this.ask())
-    m.on("colours", () => { this.colour(); this.repaint() })
+    m.on("colours", () => { this.colour(); this.legendText = null; this.drawLegend(); this.repaint() })
     m.on("levels", () => this.repaint())
     m.on("times", () => this.repaint())
     m.on("markers", () => this.repaint())
     m.on("legend", () => { this.scale(); this.drawLegend() })
     m.on("status", () => this.drawStatus())
-    m.on("panes", () => { this.place(); setTimeout(() => this.attach(), 60) })
+    m.on("panes", () => {
+      this.place()
+      setTimeout(() => this.attach(), 60)
+    })
     m.on("msg:custom", (msg) => this.told(msg))
     const o = this.over
     o.addEventListener("wheel", (e) => this.onWheel(e), {passive: false})
@@ -199,9 +203,10 @@ class Chart {
 
   setView(right, pitch) {
     if (!this.ready) return
-    pitch = snapPitch(Math.max(MIN_PITCH, Math.min(MAX_PITCH, pitch)))
-    const n = this.width / pitch
     const first = this.model.extent[0]
+    const widest = this.width / Math.max(250, (this.last - first + 1) * 1.15)          // all bars, and a little air
+    pitch = snapPitch(Math.max(MIN_PITCH, widest, Math.min(MAX_PITCH, pitch)))
+    const n = this.width / pitch
     right = Math.max(first + Math.min(20, n / 2), Math.min(right, this.last + n * 0.8))
     let start = right - n
     if (pitch >= 1) start = Math.round(start * pitch) / pitch      // bars land on whole pixels
@@ -219,7 +224,12 @@ class Chart {
 
   resized() {
     this.attach()
-    if (this.ready) requestAnimationFrame(() => this.right === null ? this.home() : this.setView(this.right, this.pitch))
+    if (!this.ready) return
+    requestAnimationFrame(() => {
+      if (this.right === null) this.home()
+      else this.setView(this.right, this.pitch)
+      this.drawLegend()
+    })
   }
 
   metaChanged() {
@@ -355,6 +365,9 @@ class Chart {
       if (!d.x?.length) continue
       this.each(d, f, (i) => marks.push([d.x[i] - d.k[i] / 2, d.x[i] + d.k[i] / 2, d.seg[i], d.day[i]]))
     }
+    const edges = marks.filter((m, i) => i && m[3] !== marks[i - 1][3])
+    const dayWidth = edges.length > 1 ? (edges.at(-1)[0] - edges[0][0]) / (edges.length - 1) * this.pitch : Infinity
+    if (dayWidth < 24) return          // zoomed out so far that shading would be a barcode
     ctx.fillStyle = this.c.shade
     let run = null
     const flush = () => { if (run) { const a = Math.round(this.sx(run[0])), b = Math.round(this.sx(run[1])); ctx.fillRect(a, f.top, b - a, f.height) } run = null }
@@ -365,7 +378,7 @@ class Chart {
     }
     flush()
     ctx.fillStyle = this.c.break
-    for (let i = 1; i < marks.length; i++) if (marks[i][3] !== marks[i - 1][3]) ctx.fillRect(Math.round(this.sx(marks[i][0])), f.top, 1, f.height)
+    if (dayWidth >= 48) for (const edge of edges) ctx.fillRect(Math.round(this.sx(edge[0])), f.top, 1, f.height)
   }
 
   body(k) {
@@ -526,13 +539,14 @@ class Chart {
       }
     }
     const list = []
-    const room = 62 / this.pitch
+    const room = 66 / this.pitch, wide = 82 / this.pitch
     for (let weight = 9; weight >= 0; weight--) {
       for (const mark of marks) {
         if (mark.weight !== weight) continue
         const at = lower(list, mark.x, (t) => t.x)
-        if (list[at - 1] && mark.x - list[at - 1].x < room || list[at] && list[at].x - mark.x < room) continue
-        list.splice(at, 0, {x: mark.x, label: labelOf(mark, this.model.meta.is_intraday)})
+        const label = labelOf(mark, this.model.meta.is_intraday), long = label.length > 6
+        const fits = (other) => !other || Math.abs(other.x - mark.x) >= (long || other.label.length > 6 ? wide : room)
+        if (fits(list[at - 1]) && fits(list[at])) list.splice(at, 0, {x: mark.x, label})
       }
     }
     this.ticks = {key, list}
@@ -666,7 +680,7 @@ class Chart {
       text += ["o", "h", "l", "c"].map((n) => `<i>${n.toUpperCase()}</i><em class="${tone}">${p(d[n][i])}</em>`).join("")
       text += `<em class="${tone}">${up ? "▲" : "▼"} ${sign(change)}${p(Math.abs(change))} (${sign(change)}${(Math.abs(change) / before * 100).toFixed(2)}%)</em>`
       text += `<i>Vol</i><em class="v">${short(d.v[i])}</em>`
-      const over = this.model.legend.filter((s) => s.pane < 0 && s.label)
+      const over = this.model.legend.filter((s) => s.pane < 0 && s.label && (meta.is_intraday || s.column !== "vwap"))
       if (over.length) text += `<br>${this.named(over, found, p)}`
     }
     this.drawPaneLegends(found)
@@ -687,7 +701,7 @@ class Chart {
       if (i >= n || !box) return
       el.style.top = `${box.offsetTop + 2}px`
       const text = found ? this.named(this.model.legend.filter((l) => l.pane === i), found, value) : ""
-      if (el.dataset.text !== text) { el.innerHTML = text; el.dataset.text = text }
+      if (el.held !== text) { el.innerHTML = text; el.held = text }
     })
   }
   closeBefore({d, i}) {
@@ -756,7 +770,9 @@ class Chart {
     const p = this.at(e)
     this.cursor = this.zone(p) === "plot" ? p : null
     if (this.drag) this.dragTo(p)
-    else this.over.style.cursor = this.tool ? "copy" : {price: "ns-resize", time: "ew-resize"}[this.zone(p)] ?? (this.nearLevel(p) ? "grab" : "crosshair")
+    else this.over.style.cursor = this.tool ? "copy" : {price: "ns-resize", time: "ew-resize"}[this.zone(p)] ?? (this.nearLevel(p) ? "ns-resize" : "crosshair")
+    const near = this.nearLevel(p)
+    for (const line of this.lines.children) line.classList.toggle("near", line.dataset.id === near?.id)
     this.drawTip(p)
     this.drawCross()
     this.drawLegend()
@@ -873,6 +889,16 @@ class Chart {
 
 // -- small things ----------------------------------------------------------------------------------------------------------
 
+// Bokeh may measure a figure that came later before it has given it a layout, and throws; so the layout is made first.
+function guardLayout(view) {
+  const compute = view.compute_layout.bind(view)
+  const isBare = (v) => v.child_views.some((child) => child.frame_view ? !child.layout : child.child_views && isBare(child))
+  view.compute_layout = () => {
+    if (isBare(view)) view.update_layout()
+    compute()
+  }
+}
+
 function node(tag, cls, parent, text) {
   const el = document.createElement(tag)
   if (cls) el.className = cls
@@ -939,6 +965,12 @@ function dashed(ctx, left, right, y, colour, dash) {
   ctx.lineTo(right, y + 0.5)
   ctx.stroke()
   ctx.restore()
+}
+// Labels of an axis: as many decimals as its steps need.
+function evenly(ticks) {
+  const step = ticks.length > 1 ? Math.abs(ticks[1] - ticks[0]) : 1
+  const decimals = Math.max(0, Math.min(6, Math.ceil(-Math.log10(step) - 1e-9)))
+  return ticks.map((y) => y.toFixed(decimals))
 }
 function value(v) { const a = Math.abs(v); return v.toFixed(a >= 1000 ? 0 : a >= 10 ? 1 : a >= 0.1 ? 2 : 4) }
 function two(n) { return String(n).padStart(2, "0") }

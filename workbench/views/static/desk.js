@@ -9,7 +9,8 @@ const HELP = [
 ]
 const MOUSE = "Wheel zooms at the right edge, Shift+wheel or drag moves, drag an axis to scale it, double click resets."
 
-export function render({model}) {
+export function render({model, view}) {
+  guardLayout(view)
   const desk = new Desk(model)
   model.on("lifecycle:remove", () => desk.remove())
   return desk.root
@@ -304,6 +305,16 @@ class Desk {
       case ",": if (steers) this.send("play", {do: "step", what: "event"}); return steers
     }
     return false
+  }
+}
+
+// Bokeh may measure a figure that came later before it has given it a layout, and throws; so the layout is made first.
+function guardLayout(view) {
+  const compute = view.compute_layout.bind(view)
+  const isBare = (v) => v.child_views.some((child) => child.frame_view ? !child.layout : child.child_views && isBare(child))
+  view.compute_layout = () => {
+    if (isBare(view)) view.update_layout()
+    compute()
   }
 }
 

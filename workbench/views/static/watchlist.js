@@ -66,6 +66,7 @@ class List {
     row.draggable = true
     const cells = COLUMNS.map((c) => node("div", c.cls, row))
     cells[0].textContent = label
+    row.classList.toggle("long", label.length > 6)
     cells[0].title = label === symbol ? symbol : `${label}  (${symbol})`
     const canvas = node("canvas", "", cells[1])
     const close = node("button", "x", row, "×")
