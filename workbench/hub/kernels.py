@@ -130,8 +130,11 @@ def plus(total: float, error: float, x: float, x_error: float) -> tuple[float, f
 @kernel
 def moments(v: float, v_err: float, vp: float, vp_err: float, vpp: float, vpp_err: float) -> tuple[float, float]:
     """Return (vwap, vw_std) from the pairs Σv, Σv·p, Σv·p²; NaN without volume."""
+    v, v_err = plus(v, 0.0, v_err, 0.0)  # one sum has many pairs; this is the one whose first part is the sum rounded
     if not v > 0.0:
         return np.nan, np.nan
+    vp, vp_err = plus(vp, 0.0, vp_err, 0.0)
+    vpp, vpp_err = plus(vpp, 0.0, vpp_err, 0.0)
     mean = vp / v
     rest = (fma(-mean, v, vp) + (vp_err - mean * v_err)) / v
     square = mean * vp
