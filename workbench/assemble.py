@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.clock import WallClock
 from workbench.config import Settings
 from workbench.engine import Engine
 from workbench.errors import ConfigError
@@ -64,11 +63,14 @@ def _replay(settings: Settings) -> Source:
 def _polygon(settings: Settings) -> Source:
     from workbench.sources.polygon.source import PolygonSource
 
-    key = settings.massive_api_key if settings.source == "massive" else settings.polygon_api_key
-    if key is None:
-        variable = f"{settings.source.upper()}_API_KEY"
-        raise ConfigError(f"{settings.source}_api_key: received nothing; allowed: a key, in {variable} or the configuration file")
-    return PolygonSource(key, package=settings.source, clock=WallClock())
+    return PolygonSource(
+        settings.key_for(settings.source),
+        package=settings.source,
+        feed=settings.feed,
+        websocket_base=settings.websocket_base,
+        rest_base=settings.rest_base,
+        seed=settings.seed,
+    )
 
 
 def _store(settings: Settings) -> Any:

@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.data import bars_app, data_app
-from workbench.cli.data import bars_app, data_app
 from workbench.errors import ConfigError, SymbolError, TimeframeError, WorkbenchError
 
 app = typer.Typer(
@@ -29,9 +28,6 @@ app = typer.Typer(
     help="A trading workbench: a live desk in the browser, tools for bars and data, and one command that says what is wrong.",
     epilog="Every option of `serve` is also a setting: WORKBENCH_<NAME> in the environment, or a line in config.toml.",
 )
-
-app.add_typer(bars_app, name="bars")
-app.add_typer(data_app, name="data")
 app.add_typer(bars_app, name="bars")
 app.add_typer(data_app, name="data")
 
