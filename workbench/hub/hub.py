@@ -160,6 +160,7 @@ class Hub:
         """Apply everything queued, and history that is due, on the calling thread (for use without `start`)."""
         while self._drain() or self._backfiller.run_due():
             pass
+        self._last_publish_ns = 0  # who pumps looks next: forming bars are published now, not at the next turn
         self._tick(is_behind=False)
 
     def wait_idle(self, timeout_s: float = 10.0, *, history: bool = False) -> bool:
