@@ -17,9 +17,10 @@ from workbench.errors import CalendarError, ConfigError, SymbolError
 from workbench.hub.bars import build_bars
 from workbench.sessions import Segment, SessionCalendar, ny_ns
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, Source
-from workbench.sources.simulated import SimulatedSource, default_start_ns
+from workbench.sources.simulated import SimulatedSource
 from workbench.sources.simulation.core import SimulatedCore
 from workbench.sources.simulation.market import NO_FAULTS, Faults, Market
+from workbench.sources.simulation.pace import default_start_ns
 from workbench.sources.simulation.tape import is_bad, true_trades
 from workbench.types import BAR_DTYPE, QUOTE_DTYPE, TRADE_DTYPE, BarSource, SymbolTable
 
@@ -527,6 +528,31 @@ def test_after_the_close_the_market_hurries_to_the_next_open_without_losing_a_pr
     trades = np.concatenate(sink.trades)
     expected = play(Market(seed=11, calendar=calendar, faults=NO_FAULTS), ["SPY"], ny_ns(DAY, 16, 5), [sink.times[-1]])[0]
     assert np.array_equal(trades["sequence"], expected["sequence"])
+
+
+@pytest.mark.parametrize("speed", [0.1, 1.0])
+def test_a_market_sent_into_a_weekend_wakes_up_before_the_next_open(running, speed: float):
+    source, sink = running("SPY", speed=speed)
+    source.seek(ny_ns(date(2026, 11, 21), 12))
+    sink.wait_until(ny_ns(date(2026, 11, 23), 9, 15))
+    source.pause()
+    assert sink.times[-1] < ny_ns(date(2026, 11, 23), 9, 16)
+
+
+def test_pausing_on_the_way_to_the_next_open_does_not_leave_the_market_asleep(running):
+    source, sink = running(
+        "SPY",
+        start_ns=ny_ns(
+            DAY,
+            16,
+            9,
+        )
+        + 59 * NS_PER_S,
+    )
+    sink.wait_until(ny_ns(DAY, 17))
+    source.pause()
+    source.play()
+    sink.wait_until(ny_ns(date(2026, 11, 23), 9, 15))
 
 
 def test_a_market_that_stays_waits_through_the_evening(running):

@@ -10,25 +10,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
-from datetime import date, timedelta
 from typing import Literal
 
-from workbench.clock import NS_PER_MIN, NS_PER_S, Clock, ReplayClock, WallClock, monotonic_ns
+from workbench.clock import NS_PER_MIN, Clock, ReplayClock, WallClock
 from workbench.errors import CalendarError, ConfigError, choices
-from workbench.sessions import SessionCalendar, ny_ns, to_ny
+from workbench.sessions import SessionCalendar, to_ny
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, SourceInfo
 from workbench.sources.simulation.core import Batch, SimulatedCore
 from workbench.sources.simulation.market import Faults, Market
+from workbench.sources.simulation.pace import FRAME_S, Pace, awake_ns, default_start_ns
 from workbench.sources.simulation.universe import DEFAULT_SYMBOLS
 
 log = logging.getLogger(__name__)
 
-FRAME_S = 0.04  # real seconds between deliveries
-SLOWEST, FASTEST = 0.1, 1000.0
-MAX_BEHIND_S = 0.5  # after a longer stall (a laptop that slept) the market goes on from where it stood
-AFTER_CLOSE_NS = 10 * NS_PER_MIN
-BEFORE_OPEN_NS = 15 * NS_PER_MIN
-HURRY_NS = 10 * NS_PER_MIN  # market time per frame while hurrying to the next session
 HISTORY_SESSIONS = 504  # two years: about two seconds of drawing for a busy symbol, when all of it is asked for
 SEEK_BACK, SEEK_AHEAD = 60, 20  # sessions around the start that can be sought
 
@@ -62,16 +56,14 @@ class SimulatedSource:
             raise ConfigError(f"after_close: received {choices(after_close, ('next', 'stay'))}")
         self.market = Market(symbols, seed=seed, calendar=calendar, faults=faults)
         self._calendar = self.market.calendar
-        self._speed = _checked_speed(speed)
+        self._pace = Pace(self._calendar, speed, hurries=after_close == "next")
         start = default_start_ns(self._calendar, (today or WallClock()).now_ns()) if start_ns is None else int(start_ns)
         self._home = self._calendar.latest(start)
         self.clock = clock if clock is not None else ReplayClock()
         self.clock.seek(start)
         self._info = SourceInfo(
-            "simulated", f"SIMULATED market, seed {seed}, {speed:g}×", is_replay=self._speed != 1.0, symbols=self.market.symbols
+            "simulated", f"SIMULATED market, seed {seed}, {speed:g}×", is_replay=self._pace.speed != 1.0, symbols=self.market.symbols
         )
-        self._hurries_after_close = after_close == "next"
-        self._hurry_to_ns: int | None = None
         self._paused = False
         self._wanted: dict[str, None] = {}  # symbols subscribed, in order
         self._sink: Sink | None = None
@@ -79,7 +71,6 @@ class SimulatedSource:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._lock = threading.RLock()
-        self._anchor = (0, 0.0)  # (monotonic ns, market ns) from which the pace is counted
 
     # -- Source ------------------------------------------------------------------------------------------------------------
 
@@ -143,7 +134,7 @@ class SimulatedSource:
     @property
     def speed(self) -> float:
         """Market seconds per real second."""
-        return self._speed
+        return self._pace.speed
 
     @property
     def is_paused(self) -> bool:
@@ -161,7 +152,7 @@ class SimulatedSource:
         """Go on."""
         with self._lock:
             self._paused = False
-            self._keep_pace_from_now()
+            self._pace.resume(self.clock.now_ns())
             self._say_state()
 
     def pause(self) -> None:
@@ -172,10 +163,8 @@ class SimulatedSource:
 
     def set_speed(self, speed: float) -> None:
         """Change the speed; ConfigError outside 0.1 to 1000."""
-        checked = _checked_speed(speed)
         with self._lock:
-            self._speed = checked
-            self._keep_pace_from_now()
+            self._pace.resume(self.clock.now_ns(), speed)
 
     def seek(self, ts_ns: int) -> None:
         """Go to a moment, forwards or back. The sink is told to forget; the stream goes on from the start of that minute."""
@@ -184,7 +173,6 @@ class SimulatedSource:
             allowed = f"{to_ny(first).isoformat()} to {to_ny(last).isoformat()}"
             raise CalendarError(f"seek: received {to_ny(ts_ns).isoformat()}; allowed: {allowed}")
         with self._lock:
-            self._hurry_to_ns = None
             self.clock.seek(ts_ns)
             if self._sink is None or self._core is None:
                 return
@@ -199,7 +187,7 @@ class SimulatedSource:
         with self._lock:
             if self._core is None:
                 return
-            now_ns = self._awake_ns(self._core.now_ns)
+            now_ns = awake_ns(self._calendar, self._core.now_ns)
             bar_end = (now_ns // NS_PER_MIN + 1) * NS_PER_MIN
             target = bar_end if what == "bar" else self._core.next_event_ns(bar_end)
             self._deliver(target)
@@ -227,41 +215,9 @@ class SimulatedSource:
         if now_ns >= self._calendar.span[1]:
             self._tell(FeedStatus(FeedState.ENDED, "the trading calendar ends here; seek back to go on", now_ns))
             return False
-        self._deliver(self._target(now_ns))
-        self._plan_hurry(now_ns)
+        self._deliver(self._pace.target(now_ns))
+        self._pace.passed(now_ns, self._core.now_ns)
         return True
-
-    def _target(self, now_ns: int) -> int:
-        real, market = self._anchor
-        paced = int(market + (monotonic_ns() - real) * self._speed)
-        if paced - now_ns > MAX_BEHIND_S * self._speed * NS_PER_S:
-            self._keep_pace_from_now()
-            paced = now_ns + int(FRAME_S * self._speed * NS_PER_S)
-        if self._hurry_to_ns is None:
-            return max(paced, now_ns)
-        target = min(max(paced, self._awake_ns(now_ns + HURRY_NS)), self._hurry_to_ns)
-        if target == self._hurry_to_ns:
-            self._hurry_to_ns = None
-        self._anchor = (monotonic_ns(), target)
-        return target
-
-    def _plan_hurry(self, before_ns: int) -> None:
-        """Decide to hurry when the frame passed ten minutes after a close."""
-        if not self._hurries_after_close or self._core is None:
-            return
-        sessions = self._calendar.sessions
-        index = self._calendar.latest(before_ns)
-        due = int(sessions["close"][index]) + AFTER_CLOSE_NS
-        if before_ns < due <= self._core.now_ns and index + 1 < len(sessions):
-            self._hurry_to_ns = int(sessions["open"][index + 1]) - BEFORE_OPEN_NS
-
-    def _awake_ns(self, ts_ns: int) -> int:
-        """Return `ts_ns`, or the next pre-market open when the market sleeps then."""
-        if self._calendar.at(ts_ns) >= 0:
-            return ts_ns
-        sessions = self._calendar.sessions
-        index = int(sessions["pre_open"].searchsorted(ts_ns, side="right"))
-        return int(sessions["pre_open"][index]) if index < len(sessions) else ts_ns
 
     def _deliver(self, ts_ns: int) -> None:
         """Give the sink everything that arrives up to `ts_ns`, moving the clock along."""
@@ -292,10 +248,7 @@ class SimulatedSource:
         self._core = SimulatedCore(self.market, self._sink.symbols, self.clock.now_ns())
         self._core.subscribe(self._wanted)
         self._deliver(self._core.now_ns)
-        self._keep_pace_from_now()
-
-    def _keep_pace_from_now(self) -> None:
-        self._anchor = (monotonic_ns(), self.clock.now_ns())
+        self._pace.restart(self.clock.now_ns())
 
     def _say_state(self) -> None:
         state = FeedState.PAUSED if self._paused else FeedState.LIVE
@@ -304,19 +257,3 @@ class SimulatedSource:
     def _tell(self, status: FeedStatus) -> None:
         if self._sink is not None:
             self._sink.on_status(status)
-
-
-def default_start_ns(calendar: SessionCalendar, now_ns: int) -> int:
-    """Return 10:15 New York of the last session day whose 10:15 has come at `now_ns` (busy, and every chart has a morning)."""
-    for index in range(calendar.latest(now_ns), -1, -1):
-        day = date(1970, 1, 1) + timedelta(days=int(calendar.sessions["date"][index]))
-        start = ny_ns(day, 10, 15)
-        if start <= now_ns:
-            return start
-    raise CalendarError(f"now: received {to_ny(now_ns).isoformat()}; allowed: after the calendar's first morning")
-
-
-def _checked_speed(speed: float) -> float:
-    if not SLOWEST <= speed <= FASTEST:
-        raise ConfigError(f"speed: received {speed!r}; allowed: {SLOWEST} to {FASTEST:g}")
-    return float(speed)
