@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from workbench.types import SymbolTable as SymbolTable
     from workbench.types import Timeframe as Timeframe
     from workbench.types import Trade as Trade
-    from workbench.views.lab import LabChart as LabChart
-    from workbench.views.lab import chart as chart
+    from workbench.views.lab.notebook import prepare as prepare
+    from workbench.views.lab.widget import LabChart as LabChart
+    from workbench.views.lab.widget import chart as chart
 
 # public name -> module it lives in
 _HOME = {
@@ -49,7 +50,7 @@ _HOME = {
     "Engine": "workbench.engine",
     "Health": "workbench.hub.health",
     "Hub": "workbench.hub.hub",
-    "LabChart": "workbench.views.lab",
+    "LabChart": "workbench.views.lab.widget",
     "OptionContract": "workbench.types",
     "QUOTE_DTYPE": "workbench.types",
     "Quote": "workbench.types",
@@ -66,7 +67,8 @@ _HOME = {
     "WallClock": "workbench.clock",
     "WorkbenchError": "workbench.errors",
     "assemble": "workbench.assemble",
-    "chart": "workbench.views.lab",
+    "chart": "workbench.views.lab.widget",
+    "prepare": "workbench.views.lab.notebook",
 }
 
 __all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605 - one list of names, not two; tests/test_exported_members.py
