@@ -56,11 +56,17 @@ def test_a_view_is_one_slice_without_a_copy():
 def test_a_row_may_come_as_a_record_or_as_an_array_of_one(shape):
     ring = Ring(3, NUMBERS)
     row = np.zeros(shape, NUMBERS)
-    row["a"] = 7
+    row["a"], row["b"] = 7, np.pi
     ring.append(row)
-    assert ring.view()["a"].tolist() == [7]
+    ring.append(row[()] if shape == () else row[0])
+    assert ring.view().tolist() == [(7, np.pi)] * 2
 
 
 def test_a_ring_without_room_is_refused():
     with pytest.raises(ValueError, match="capacity: received 0"):
         Ring(0, NUMBERS)
+
+
+def test_a_row_of_another_kind_is_refused():
+    with pytest.raises(TypeError, match="row: received"):
+        Ring(3, NUMBERS).append(np.zeros(1, BAR_DTYPE))
