@@ -6,10 +6,15 @@ Done once per kernel, by the first live chart that is displayed; a notebook of s
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import panel as pn
+from bokeh.models import UIElement
+from panel.io.notebook import patch_inline_stylesheets
 
 from workbench.views import theme as tokens
+
+CYCLE = ("accent", "vwap", "study2", "up", "own", "study4", "study3", "down")  # colours of series, in order
 
 _is_loaded = False
 
@@ -21,17 +26,36 @@ def prepare(theme: str | None = None, palette: str = "teal") -> None:
     (`frame.hvplot`), where it is installed. ConfigError for an unknown theme or palette.
     """
     global _is_loaded
+    colours = tokens.tokens(theme or "light", palette)
     has_hvplot = importlib.util.find_spec("hvplot") is not None
-    if not _is_loaded:
-        _is_loaded = True
+    is_first, _is_loaded = not _is_loaded, True
+    if is_first:
         if has_hvplot:
-            import holoviews as hv
-
-            hv.extension.inline = True  # its default fetches from the web
-            import hvplot.pandas  # noqa: F401  its import attaches `.hvplot`
+            _load_hvplot()
         pn.extension(inline=True)
-        theme = theme or "light"
-    if theme is not None and has_hvplot:
-        import holoviews as hv
+        pn.viewable.Viewable._preprocessing_hooks.append(_inline_styles)
+    if has_hvplot and (is_first or theme is not None):
+        _dress(colours, palette)
 
-        hv.renderer("bokeh").theme = tokens.bokeh_theme(theme, palette)
+
+def _load_hvplot() -> None:
+    import holoviews as hv
+
+    hv.extension.inline = True  # its default fetches from the web
+    import hvplot.pandas  # noqa: F401  its import attaches `.hvplot`
+
+    hv.renderer("bokeh").center = False  # pictures stand where tables stand
+    hv.plotting.bokeh.element.ElementPlot.autohide_toolbar = True
+
+
+def _dress(colours: dict[str, str], palette: str) -> None:
+    import holoviews as hv
+
+    hv.renderer("bokeh").theme = tokens.bokeh_theme(colours["scheme"], palette)
+    hv.Cycle.default_cycles["default_colors"] = [colours[name] for name in CYCLE]
+
+
+def _inline_styles(_: Any, root: Any, *__: Any) -> None:
+    """Put Panel's style sheets into the models of HoloViews pictures: Panel does so for its own, and leaves theirs to the web."""
+    for model in root.select({"type": UIElement}):
+        patch_inline_stylesheets(model)

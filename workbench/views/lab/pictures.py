@@ -83,3 +83,10 @@ def presence(frame: pd.DataFrame, missing: pd.DataFrame, *, title: str = "", the
     hours = [(9.5, "09:30"), *((h, f"{h}:00") for h in range(10, 17))]
     axes = {"xticks": hours, "xlim": (9.4, 16.1), "xlabel": "New York", "yticks": list(enumerate(days)), "ylabel": "", "invert_yaxis": True}
     return (there * gone).opts(width=width, height=60 + 34 * len(days), title=title, toolbar=None, **axes)
+
+
+def side_by_side(*pictures: Any) -> Any:
+    """Return pictures in one row, each with axes of its own."""
+    import holoviews as hv
+
+    return hv.Layout(list(pictures)).opts(shared_axes=False, toolbar=None).cols(len(pictures))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.conditions import HIGH_LOW, OPEN_CLOSE, TRADE_CONDITIONS, VOLUME, rule_mask
+from workbench.history.audit import TWO_FEEDS
 from workbench.hub.clean import Quarantined
 from workbench.types import SymbolTable
 
@@ -140,3 +141,22 @@ def differences(report: Mapping[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame(columns).T
     frame.insert(0, "differs_pct", (100 * frame["share"].astype(float)).round(2))
     return frame[["differs_pct", "median", "p99", "largest", "largest_at"]].rename_axis("column")
+
+
+def score_parts(report: Mapping[str, Any]) -> pd.Series:
+    """Return what an audit's score is made of, each 0 to 1: completeness, soundness, consistency (`history/audit.py` has the formula)."""
+    import pandas as pd
+
+    usable = report["present"] - report.get("nan_price_in_session", 0)
+    completeness = usable / report["expected"] if report["expected"] else 1.0
+    consistency = TWO_FEEDS if report.get("feed_switches") else 1.0
+    rest = 100 * completeness * consistency
+    soundness = min(1.0, report["score"] / rest) if rest else 0.0
+    return pd.Series({"completeness": completeness, "soundness": soundness, "consistency": consistency}, name="share").round(3)
+
+
+def planted(report: Mapping[str, Any], faults: Mapping[str, int]) -> pd.DataFrame:
+    """Return planted faults beside what the audit counted."""
+    import pandas as pd
+
+    return pd.DataFrame({"planted": pd.Series(faults), "found": pd.Series({name: report[name] for name in faults})}).rename_axis("fault")
