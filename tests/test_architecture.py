@@ -27,7 +27,7 @@ HOMES = {
     "param": ("views/",),
     "holoviews": ("views/",),
     "hvplot": ("views/",),
-    "streamz": ("views/",),
+    "streamz": ("hub/series.py", "views/"),
     "ipywidgets": ("views/",),
     "pydantic": ("config.py",),
     "pydantic_settings": ("config.py",),
