@@ -42,7 +42,7 @@ def random_bars(timeframe: str, end_ns: int, n: int, price: float, seed: int = 1
     rows["low"] = np.round(np.minimum(open_, close) * (1 - np.abs(rng.normal(0, scale / 2, len(opens)))), 2) - 0.01
     rows["volume"] = np.round(rng.gamma(2.0, 20_000, len(opens)))
     rows["vwap"] = (rows["open"] + rows["close"] + rows["high"] + rows["low"]) / 4
-    rows["vw_std"], rows["n_trades"], rows["is_complete"] = (rows["high"] - rows["low"]) / 4, np.nan, 1
+    rows["vw_std"], rows["n_trades"], rows["is_complete"] = (rows["high"] - rows["low"]) / 4, 200, 1
     return rows
 
 

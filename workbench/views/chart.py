@@ -35,7 +35,7 @@ STATIC = Path(__file__).parent / "static"
 FIRST_BARS = 600  # sent when a chart opens: what fits the screen and a margin
 MAX_SENT = 1600  # closed bars a browser may hold before the window is cut again
 OLDER_BARS = 1500  # asked for at once when panning back
-MAX_UNSEEN = 12  # frames under way to a browser that has not painted yet; then frames are skipped until it has
+MAX_UNSEEN = 20  # frames under way to a browser that has not painted yet; then frames are skipped until it has
 PATIENCE_S = 0.03  # how long opening waits for a hub that has the bars, so that a switch is one step
 PRICE_AXIS_PX, TIME_AXIS_PX = 66, 24
 LIVE_COLUMNS = ("now", "count", "n")
@@ -105,10 +105,11 @@ class CandleChart(JSComponent):
     def _opened(self, cursor: Cursor) -> None:
         self._cursor = cursor
         update = cursor.read()
-        self._start_over(update)
-
-    def _start_over(self, update: Update) -> None:
         self.window.reset(update.rows, update.forming)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Show the window from its newest bar on, as a chart of its own: new generation, new places, newest bar at the right."""
         self._studies = self._make_studies()
         self._recalculate()
         with pn.io.unlocked():
@@ -150,11 +151,15 @@ class CandleChart(JSComponent):
     def _apply(self, update: Update) -> None:
         if update.is_gap:
             self.generation += 1
-            self._start_over(update)
+            self.window.reset(update.rows, update.forming)
+            self._begin()
             return
         end = self.window.end
         change = self.window.merge(update.rows)
         self.window.set_forming(update.forming)
+        if self.meta["state"] == "empty":
+            self._begin()
+            return
         with pn.io.unlocked():
             if change is not Change.NOTHING:
                 self._recalculate()

@@ -251,7 +251,7 @@ class Desk:
 
     def _first_symbols(self) -> list[str]:
         kept = [symbol for symbol in self.shelf.read("watchlist", []) if isinstance(symbol, str)]
-        return kept or list(self.hub.watched())
+        return kept if self.shelf.knows("watchlist") else list(self.hub.watched())
 
     def _restore_charts(self, kept: dict[str, Any], query: Mapping[str, str]) -> None:
         charts = kept.get("charts") if isinstance(kept.get("charts"), list) else []

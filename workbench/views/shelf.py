@@ -27,6 +27,10 @@ class Shelf:
         value = self._memory.get(name) if self._folder is None else self._read_file(self._path(name))
         return value if isinstance(value, type(default)) else default
 
+    def knows(self, name: str) -> bool:
+        """Return whether anything was ever kept under `name`."""
+        return name in self._memory if self._folder is None else self._path(name).is_file()
+
     def write(self, name: str, value: Any) -> None:
         """Keep a value; StoreError when the disk refuses (full, no permission)."""
         if self._folder is None:

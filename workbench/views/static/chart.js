@@ -5,7 +5,7 @@
 
 const MIN_PITCH = 0.02, MAX_PITCH = 60, HOME_PITCH = 7, RIGHT_GAP = 9
 const VOLUME_SHARE = 0.15
-const ACK_EVERY = 5
+const ACK_EVERY = 8
 const quiet = {sync: false}
 
 export function render({model, view, el}) {

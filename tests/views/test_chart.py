@@ -1,0 +1,262 @@
+"""The chart without a browser: what its sources hold always equals what the hub has."""
+
+import threading
+
+import numpy as np
+import pytest
+from bokeh.models import ColumnDataSource
+from fake_hub import random_bars
+
+from workbench.types import TIMEFRAMES
+from workbench.views.chart import FIRST_BARS, MAX_UNSEEN, CandleChart, decimals_of, label_of, short_label
+from workbench.views.models import ChartModel, LookModel
+
+
+@pytest.fixture
+def chart(hub):
+    return CandleChart(hub, ChartModel(symbol="SPY", timeframe="5m"))
+
+
+def held(chart):
+    """Return what a browser would hold of closed bars."""
+    data = chart._history.data
+    return {name: np.asarray(data[name]) for name in ("ts", "o", "h", "l", "c", "v")}
+
+
+def assert_equals_hub(chart, hub, symbol, timeframe):
+    rows = hub.series(symbol, timeframe).rows()
+    data = held(chart)
+    n = len(data["ts"])
+    assert n >= min(len(rows), FIRST_BARS)
+    assert np.array_equal(data["ts"], rows["ts_open"][-n:] / 1e9)
+    for short, name in zip("ohlcv", ("open", "high", "low", "close", "volume"), strict=True):
+        assert np.array_equal(data[short], rows[name][-n:])
+    assert chart._live.data["count"][-1] == len(rows)
+    forming = hub.series(symbol, timeframe).forming
+    assert chart._live.data["c"][-1] == (rows if forming is None else forming)["close"][-1]
+
+
+def test_a_browser_gets_the_visible_window_not_all_history(chart):
+    assert len(chart.window) == 1500
+    assert len(held(chart)["ts"]) == FIRST_BARS
+
+
+def test_it_follows_the_hub_through_many_ticks_and_closing_bars(chart, hub):
+    for i in range(700):
+        hub.tick(2.0)
+        chart.tick()
+        chart._seen = chart._frame
+        if i % 50 == 0:
+            assert_equals_hub(chart, hub, "SPY", "5m")
+    assert_equals_hub(chart, hub, "SPY", "5m")
+
+
+def test_a_hundred_switches_under_live_updates_end_on_the_right_bars(chart, hub):
+    rng = np.random.default_rng(3)
+    for _ in range(100):
+        symbol, timeframe = str(rng.choice(["SPY", "QQQ"])), str(rng.choice(list(TIMEFRAMES)))
+        hub.tick(1.0)
+        chart._model.show(symbol, timeframe)
+        while chart._load is not None:
+            chart.tick()
+        hub.tick(1.0)
+        chart._seen = chart._frame
+        chart.tick()
+        assert (chart.meta["symbol"], chart.meta["timeframe"], chart.meta["state"]) == (symbol, timeframe, "ready")
+        assert_equals_hub(chart, hub, symbol, timeframe)
+
+
+def test_a_tick_changes_only_what_moved(chart, hub, monkeypatch):
+    hub.tick()
+    chart.tick()
+    patched = []
+    monkeypatch.setattr(ColumnDataSource, "patch", lambda _, cells: patched.append(cells))
+    hub.tick(0.1)
+    chart.tick()
+    (patch,) = patched
+    assert set(patch) <= {"h", "l", "c", "v", "now", "n"} | {line.column for study in chart._studies for line in study.lines}
+    assert all(len(cells) <= 2 for cells in patch.values())
+
+
+def test_a_browser_that_does_not_paint_gets_no_more_frames_and_then_the_newest(chart, hub):
+    frames = []
+    for _ in range(3 * MAX_UNSEEN):
+        hub.tick(0.1)
+        frames.append(chart.tick())
+    assert sum(frames) <= MAX_UNSEEN + 1
+    chart._handle_msg({"type": "ack", "n": chart._frame})
+    assert chart.tick()
+    assert_equals_hub(chart, hub, "SPY", "5m")
+
+
+def test_a_correction_reaches_the_chart(chart, hub):
+    row = hub.series("SPY", "5m").rows(5)[:1]
+    row["close"] = row["low"]
+    hub.series("SPY", "5m").upsert(row)
+    chart.tick()
+    assert_equals_hub(chart, hub, "SPY", "5m")
+
+
+def test_a_backfilled_bar_in_the_middle_reaches_the_chart(hub):
+    series = hub.series("SPY", "1m")
+    rows = series.rows()
+    series.reset()
+    series.upsert(np.delete(rows, 1400))
+    chart = CandleChart(hub, ChartModel(symbol="SPY", timeframe="1m"))
+    series.upsert(rows[1400:1401])
+    chart.tick()
+    assert_equals_hub(chart, hub, "SPY", "1m")
+
+
+def test_after_a_reset_nothing_older_than_the_replay_remains(chart, hub):
+    series = hub.series("SPY", "5m")
+    rows = series.rows()
+    generation = chart.generation
+    series.reset()
+    series.upsert(rows[:900])
+    chart.tick()
+    assert chart.generation > generation
+    assert_equals_hub(chart, hub, "SPY", "5m")
+
+
+def test_a_symbol_without_bars_becomes_a_chart_when_the_first_arrive(hub):
+    series = hub.series("AAPL", "5m")
+    rows = series.rows()
+    series.reset()
+    hub.watch("AAPL")
+    chart = CandleChart(hub, ChartModel(symbol="AAPL", timeframe="5m"))
+    assert chart.meta["state"] == "empty"
+    series.upsert(rows)
+    chart.tick()
+    assert chart.meta["state"] == "ready"
+    assert_equals_hub(chart, hub, "AAPL", "5m")
+
+
+def test_an_unknown_symbol_says_so_in_one_sentence_and_the_next_one_works(chart, hub):
+    chart._model.show("ZZZZ")
+    while chart._load is not None:
+        chart.tick()
+    assert chart.meta["state"] == "error"
+    assert "'ZZZZ'" in chart.meta["message"]
+    assert len(held(chart)["ts"]) == 0
+    chart._model.show("QQQ")
+    assert_equals_hub(chart, hub, "QQQ", "5m")
+
+
+def test_history_that_comes_late_for_an_earlier_symbol_is_dropped(hub):
+    gate = threading.Event()
+    slow = hub.watch
+
+    def watch(symbol):
+        if symbol == "AAPL":
+            gate.wait(5)
+        slow(symbol)
+
+    hub.watch = watch
+    chart = CandleChart(hub, ChartModel(symbol="AAPL", timeframe="5m"))
+    assert chart.meta["state"] == "loading"
+    late = chart._load
+    chart._model.show("QQQ")
+    gate.set()
+    late.result(5)
+    for _ in range(5):
+        chart.tick()
+    assert chart.meta["symbol"] == "QQQ"
+    assert_equals_hub(chart, hub, "QQQ", "5m")
+
+
+def test_panning_back_brings_older_bars_in_front_of_those_held(chart, hub):
+    first = int(chart.window.rows["ts_open"][0])
+    chart._handle_msg({"type": "window", "generation": chart.generation, "start": -50, "end": 300, "k": 1})
+    assert held(chart)["ts"][0] == first / 1e9
+    chart._older.result(5)
+    chart.tick()
+    assert chart.window.base < 0
+    assert chart.extent == [chart.window.base, 1]
+    assert (np.diff(held(chart)["ts"]) > 0).all()
+    assert np.array_equal(chart._history.data["x"], np.arange(chart._history.data["x"][0], chart._history.data["x"][-1] + 1))
+
+
+def test_a_request_of_an_earlier_generation_is_ignored(chart):
+    before = held(chart)["ts"]
+    chart._handle_msg({"type": "window", "generation": chart.generation - 1, "start": 0, "end": 10, "k": 1})
+    assert np.array_equal(held(chart)["ts"], before)
+
+
+def test_zoomed_out_bars_are_fewer_and_keep_their_extremes(chart):
+    chart._handle_msg({"type": "window", "generation": chart.generation, "start": 0, "end": 1500, "k": 4})
+    data = chart._history.data
+    assert len(data["x"]) == 375
+    assert data["h"].max() == chart.window.rows["high"].max()
+    assert data["l"].min() == chart.window.rows["low"].min()
+
+
+def test_older_bars_that_cannot_be_read_leave_what_is_shown(chart, hub):
+    def older(*_):
+        raise OSError("provider is down")
+
+    hub.older = older
+    before = held(chart)["ts"]
+    chart._handle_msg({"type": "window", "generation": chart.generation, "start": 0, "end": 600, "k": 1})
+    while chart._older is not None:
+        chart.tick()
+    assert "provider is down" in chart.status["note"]
+    assert len(held(chart)["ts"]) >= len(before)
+
+
+def test_studies_come_and_go_and_every_drawn_line_has_its_column(chart, hub):
+    for names in (["ema:20", "rsi", "macd"], ["vwap"], [], ["bollinger", "atr"]):
+        chart._model.studies = names
+        hub.tick()
+        chart.tick()
+        columns = set(chart._history.data)
+        assert columns == set(chart._live.data) - {"now", "count", "n"}
+        for figure in (chart._figure, *(pane.object for pane in chart.panes)):
+            for renderer in figure.renderers:
+                assert getattr(renderer.glyph, "y", getattr(renderer.glyph, "top", None)) in columns
+    assert [pane.object.yaxis[0].ticker.desired_num_ticks for pane in chart.panes] == [3]
+
+
+def test_levels_drawn_by_hand_are_told_to_whoever_keeps_them(chart):
+    told = []
+    chart.on_levels = told.append
+    chart._handle_msg({"type": "levels", "levels": [{"id": "a", "price": 512.5, "label": "", "colour": "accent", "is_own": True}]})
+    assert told[0][0]["price"] == 512.5
+    assert chart.levels == told[0]
+
+
+def test_a_theme_dresses_the_figures_too(hub):
+    look = LookModel()
+    chart = CandleChart(hub, ChartModel(studies=["rsi", "ema:20"]), look)
+    look.theme = "light"
+    assert chart._figure.background_fill_color == "#ffffff"
+    assert chart.panes[0].object.background_fill_color == "#ffffff"
+    assert chart.colours["scheme"] == "light"
+
+
+def test_marks_are_given_in_ns_and_drawn_in_seconds(chart):
+    chart.set_markers([{"ts_ns": 1_500_000_000, "price": 1.0, "side": "buy"}])
+    chart.set_times([{"ts_ns": 2_000_000_000, "label": "open"}])
+    assert chart.markers[0]["ts"] == 1.5
+    assert chart.times[0]["ts"] == 2.0
+
+
+def test_it_renders(hub, document, comm):
+    chart = CandleChart(hub, ChartModel(studies=["vwap", "rsi"]))
+    root = chart.get_root(document, comm)
+    assert [child.__class__.__name__ for child in [root.data.price, *root.data.panes]] == ["figure", "figure"]
+
+
+@pytest.mark.parametrize(("symbol", "label", "short"), [("SPY", "SPY", "SPY"), ("O:SPY241220P00720000", "SPY 20 Dec 24 720 P", "SPY 20Dec24 720P")])
+def test_an_option_is_named_as_people_say_it(symbol, label, short):
+    assert (label_of(symbol), short_label(symbol)) == (label, short)
+
+
+@pytest.mark.parametrize(("price", "decimals"), [(512.3, 2), (61234.5, 2), (0.42, 4), (float("nan"), 2)])
+def test_prices_are_shown_with_the_decimals_they_trade_in(price, decimals):
+    assert decimals_of(price) == decimals
+
+
+def test_random_bars_stand_in_sessions():
+    rows = random_bars("1m", 1795188600000000000, 10, 100.0)
+    assert (np.diff(rows["ts_open"]) == 60_000_000_000).all()

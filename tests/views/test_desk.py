@@ -1,0 +1,199 @@
+"""The desk without a browser."""
+
+from types import SimpleNamespace
+
+import pytest
+from fake_hub import FakeHub
+
+from workbench.views.desk import Desk
+from workbench.views.health_strip import HealthStrip, health_of, playback_of
+from workbench.views.shelf import Shelf
+from workbench.views.watchlist import Watchlist
+
+
+@pytest.fixture
+def desk(hub, tmp_path):
+    return Desk(hub, Shelf(tmp_path))
+
+
+def say(desk):
+    """Return the list that collects what the desk says."""
+    said = []
+    desk.shell.say = said.append
+    return said
+
+
+def do(desk, kind, value=None):
+    desk.shell._handle_msg({"do": kind, "value": value})
+
+
+def test_it_opens_on_what_the_hub_watches(desk):
+    assert desk.watched.symbols == ["SPY", "QQQ"]
+    assert desk.models[0].symbol == "SPY"
+
+
+def test_the_address_says_what_is_shown(hub, tmp_path):
+    desk = Desk(hub, Shelf(tmp_path), {"symbol": "QQQ", "tf": "15m", "theme": "light"})
+    assert (desk.models[0].symbol, desk.models[0].timeframe, desk.look.theme) == ("QQQ", "15m", "light")
+
+
+@pytest.mark.parametrize("query", [{"tf": "9m"}, {"symbol": "<b>"}, {"theme": "pink"}])
+def test_an_address_that_makes_no_sense_still_opens_the_desk(hub, tmp_path, query):
+    assert Desk(hub, Shelf(tmp_path), query).models[0].timeframe == "5m"
+
+
+def test_it_is_the_same_desk_tomorrow(hub, tmp_path):
+    desk = Desk(hub, Shelf(tmp_path))
+    do(desk, "layout", 2)
+    do(desk, "timeframe", "15m")
+    do(desk, "studies", ["vwap", "ema:20"])
+    do(desk, "look", {"theme": "light"})
+    desk.list_view._handle_msg({"do": "add", "symbol": "nvda"})
+    desk.list_view._handle_msg({"do": "move", "symbol": "NVDA", "position": 0})
+    again = Desk(hub, Shelf(tmp_path))
+    assert [model.timeframe for model in again.models] == ["15m", "1m"]
+    assert again.models[0].studies == ["vwap", "ema:20"]
+    assert again.look.theme == "light"
+    assert again.watched.symbols == ["NVDA", "SPY", "QQQ"]
+
+
+def test_an_emptied_watchlist_stays_empty(hub, tmp_path):
+    desk = Desk(hub, Shelf(tmp_path))
+    for symbol in ("SPY", "QQQ"):
+        desk.list_view._handle_msg({"do": "remove", "symbol": symbol})
+    assert Desk(hub, Shelf(tmp_path)).watched.symbols == []
+
+
+def test_levels_belong_to_their_symbol(desk):
+    desk.charts[0]._handle_msg({"type": "levels", "levels": [{"id": "a", "price": 512.5, "label": "", "is_own": True}]})
+    do(desk, "symbol", "QQQ")
+    assert desk.charts[0].levels == []
+    do(desk, "symbol", "SPY")
+    assert desk.charts[0].levels[0]["price"] == 512.5
+
+
+def test_a_level_drawn_on_one_chart_shows_on_every_chart_of_the_symbol(desk):
+    do(desk, "layout", 4)
+    desk.charts[0]._handle_msg({"type": "levels", "levels": [{"id": "a", "price": 512.5, "label": "", "is_own": True}]})
+    assert [chart.levels[0]["price"] for chart in desk.charts] == [512.5] * 4
+
+
+def test_charts_follow_one_symbol_and_keep_their_own_timeframe(desk):
+    do(desk, "layout", 4)
+    do(desk, "active", 2)
+    do(desk, "symbol", "QQQ")
+    do(desk, "timeframe", "1h")
+    assert [model.symbol for model in desk.models] == ["QQQ"] * 4
+    assert [model.timeframe for model in desk.models] == ["5m", "1m", "1h", "1d"]
+
+
+def test_arrows_walk_through_the_watchlist(desk):
+    do(desk, "step", 1)
+    assert desk.models[0].symbol == "QQQ"
+    assert desk.list_view.selected == "QQQ"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "sentence"),
+    [("symbol", "!!", "symbol: received '!!'"), ("timeframe", "7m", "timeframe: received '7m'"), ("studies", ["foo"], "indicator: received 'foo'")],
+)
+def test_what_makes_no_sense_is_answered_with_one_sentence(desk, kind, value, sentence):
+    said = say(desk)
+    do(desk, kind, value)
+    assert said[0].startswith(sentence)
+    assert desk.models[0].symbol == "SPY"
+
+
+def test_a_view_that_fails_is_counted_and_shown_and_the_others_go_on(desk, hub, caplog):
+    said = say(desk)
+    desk.list_view.tick = lambda: 1 / 0
+    for _ in range(20):
+        hub.tick(0.1)
+        desk.tick()
+    assert desk.errors == 4
+    assert len(said) == 1
+    assert "ZeroDivisionError" in said[0]
+    assert desk.shell.health["desk_errors"] > 0
+    assert desk.charts[0]._live.data["c"][-1] == hub.series("SPY", "5m").forming["close"][-1]
+
+
+def test_a_disk_that_refuses_is_said_and_the_desk_goes_on(hub, tmp_path):
+    (tmp_path / "desk").write_text("in the way")
+    desk = Desk(hub, Shelf(tmp_path / "desk"))
+    said = say(desk)
+    do(desk, "timeframe", "1m")
+    assert "can't be written" in said[0]
+    assert desk.models[0].timeframe == "1m"
+
+
+def test_the_watchlist_refuses_an_unknown_symbol_and_forgets_it(hub):
+    desk = Desk(hub)
+    answers = []
+    desk.list_view._send_msg = answers.append
+    desk.list_view._handle_msg({"do": "add", "symbol": "ZZZZ"})
+    assert "'ZZZZ'" in answers[0]["error"]
+    assert "ZZZZ" not in desk.watched.symbols
+
+
+def test_the_watchlist_sends_only_what_changed(hub):
+    desk = Desk(hub)
+    sent = []
+    desk.list_view._send_msg = sent.append
+    desk.list_view.tick()
+    assert sent[0]["lines"]["SPY"]["gap_pct"] == 0.42
+    desk.list_view.tick()
+    assert len(sent) == 1
+
+
+def test_an_empty_watchlist_costs_nothing(hub):
+    desk = Desk(hub)
+    desk.watched.symbols = []
+    desk.list_view.tick()
+    assert desk.list_view.lines == []
+
+
+def test_a_simulated_market_never_calls_itself_live(hub):
+    hub.source_info.name = "simulated"
+    assert health_of(hub)["mode"] == "SIMULATED"
+    hub.health_record.mode = "STALE"
+    assert health_of(hub)["mode"] == "STALE"
+
+
+def test_the_strip_says_what_was_quarantined_most_first(hub):
+    hub.health_record.quarantined = {"crossed quote": 2, "unknown sale condition": 9}
+    assert list(health_of(hub)["quarantined"]) == ["unknown sale condition", "crossed quote"]
+
+
+class Steered:
+    span = (1_000_000_000, 9_000_000_000)
+    speed = 60.0
+    is_paused = False
+
+    def __init__(self):
+        self.did = []
+
+    def __getattr__(self, name):
+        if name not in {"play", "pause", "seek", "step", "set_speed"}:
+            raise AttributeError(name)
+        return lambda *values: self.did.append((name, *values))
+
+
+def test_a_replay_is_steered_from_the_strip(hub):
+    hub.source = Steered()
+    strip = HealthStrip(hub)
+    for message in ({"do": "toggle"}, {"do": "step", "what": "event"}, {"do": "seek", "ts": 3}, {"do": "speed", "speed": 10}, {"do": "start"}):
+        strip._handle_msg(message)
+    assert hub.source.did == [("pause",), ("step", "event"), ("seek", 3_000_000_000), ("set_speed", 10.0), ("seek", 1_000_000_000)]
+    assert playback_of(hub)["speed"] == 60
+
+
+def test_a_live_feed_has_no_replay_controls(hub):
+    hub.source = SimpleNamespace()
+    assert playback_of(hub) == {}
+
+
+def test_every_view_renders(hub, document, comm):
+    desk = Desk(hub)
+    assert desk.shell.get_root(document, comm).data.charts
+    assert Watchlist(FakeHub(), desk.watched, print).get_root(document, comm)
+    assert HealthStrip(hub).get_root(document, comm)
