@@ -111,10 +111,18 @@ def rule_tables() -> np.ndarray:
 
 
 @functools.cache
+def rule_codes() -> np.ndarray:
+    """Return both tables in one, uint16 shape (65536,): regular + 256 · extended."""
+    regular, extended = rule_tables().astype(np.uint16)
+    codes: np.ndarray = regular | extended << 8
+    codes.setflags(write=False)
+    return codes
+
+
+@functools.cache
 def rule_code(conditions: tuple[int, ...]) -> int:
     """Return what a print with these sale conditions may not do, as `MinuteBuilder.add_one` takes it."""
-    regular, extended = (int(np.bitwise_or.reduce(table[[c & 0xFFFF for c in conditions]])) if conditions else 0 for table in rule_tables())
-    return regular | extended << 8
+    return int(np.bitwise_or.reduce(rule_codes()[[c & 0xFFFF for c in conditions]])) if conditions else 0
 
 
 def session_rows(sessions: SessionCalendar | np.ndarray) -> np.ndarray:
@@ -251,7 +259,7 @@ class MinuteBuilder:
         # `compile` gives the C function itself, without numba's choice by argument types
         self.add_one: Callable[..., int] = functools.partial(self._k.add_one.compile(self._k.ADD_ONE), self._where.ctypes.data)
         self._sessions = session_rows(sessions)
-        self._tables = rule_tables()
+        self._codes = rule_codes()
         self._ring = 1 << (late_minutes - 1).bit_length()
         self._late_ns = late_minutes * NS_PER_MIN
         self._held = np.zeros(1)
@@ -272,7 +280,7 @@ class MinuteBuilder:
         while True:
             done = self._k.add_trades(
                 trade_rows, done, self._late_ns, self._ring,
-                self._heads, self._cells, self._book, self._held, self._sessions, self._tables, self._spill, self._rejected,
+                self._heads, self._cells, self._book, self._held, self._sessions, self._codes, self._spill, self._rejected,
             )  # fmt: skip
             if done >= 0:
                 return _NOTHING if done == n else self._collect()
@@ -404,12 +412,17 @@ def _warm() -> None:
         sessions[name] *= NS_PER_MIN
     trades = np.zeros(2, TRADE_DTYPE)
     trades["ts_event"], trades["price"], trades["size"] = 130 * NS_PER_MIN, 10.0, 100.0
+    minute = np.zeros(1, BAR_DTYPE)
+    minute["ts_open"], minute["ts_close"] = 130 * NS_PER_MIN, 131 * NS_PER_MIN
+    for name in ("open", "high", "low", "close"):
+        minute[name] = 10.0
+    rollup.rollup(minute, "5m", sessions)  # what a chart waits for comes first, what files and sweeps use last
     builder = MinuteBuilder(sessions, grace_ns=0, symbols=1)
     builder.add(trades)
     builder.open_bars(0)
     builder.advance(132 * NS_PER_MIN)
     builder.add(trades)
     builder.forget(0)
+    rollup.warm(minute, sessions)
     ids = np.zeros((2, 6), np.int16)
-    bars = build_bars(trades["ts_event"], trades["price"], trades["size"], conditions=ids, sessions=sessions)
-    rollup.warm(bars, sessions)
+    build_bars(trades["ts_event"], trades["price"], trades["size"], conditions=ids, sessions=sessions)

@@ -17,13 +17,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import float64, int64, njit, typeof, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
 from workbench.hub.lanes import SUMS, WIDTH, sum_lanes
 from workbench.sessions import SESSION_DTYPE
-from workbench.types import BAR_DTYPE, MAX_CONDITIONS
+from workbench.types import BAR_DTYPE
 
 NS_PER_MIN = 60_000_000_000
 MICRO_NS = 50_000_000
@@ -94,6 +96,23 @@ def fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
         return builder.fma(*args)
 
     return float64(float64, float64, float64), generate
+
+
+@intrinsic
+def prefetch(_context: Any, array: Any, _index: Any) -> Any:
+    """Ask for the 128 bytes of an array's element, soon to be written; return 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = make_array(signature.args[0])(context, builder, args[0]).data
+        byte = builder.bitcast(builder.gep(data, [args[1]]), cgutils.voidptr_t)
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        for line in (0, 64):
+            builder.call(ask, [builder.gep(byte, [ir.Constant(ir.IntType(64), line)]), number(1), number(3), number(1)])
+        return ir.Constant(ir.IntType(64), 0)
+
+    return int64(array, int64), generate
 
 
 def _view_of(dtype: np.dtype[Any]) -> Any:
@@ -357,30 +376,39 @@ def reopen(cell: Any, at: int, book: Any, held: Any, n_cells: int, rule: int) ->
         book[N_DIRTY] += 1
 
 
+WIDE = 1024  # symbols whose cells no longer fit the nearest cache: their memory is asked for some prints ahead
+AHEAD = 8
+
+
 @kernel
 def add_trades(
     rows: Any, start: int, late_ns: int, ring: int,
-    heads: Any, cells: Any, book: Any, held: Any, sessions: Any, tables: Any, spill: Any, rejected: Any,
+    heads: Any, cells: Any, book: Any, held: Any, sessions: Any, codes: Any, spill: Any, rejected: Any,
 ) -> int:  # fmt: skip
     """Take TRADE_DTYPE rows from `start`; return how many there are, or one more when something is to be collected.
 
     A negative answer -1 - i says that print i was not taken yet: heads or spill have to grow first.
     """
     n_symbols = len(heads)
+    is_wide = n_symbols > WIDE
     for i in range(start, len(rows)):
         row = rows[i]
+        if is_wide and i + AHEAD < len(rows):
+            coming = rows[i + AHEAD]
+            if 0 <= coming.symbol_id < n_symbols:
+                prefetch(heads, np.int64(coming.symbol_id))
+                prefetch(cells, coming.symbol_id * ring + ((coming.ts_event // NS_PER_MIN) & (ring - 1)))
         symbol_id = np.int64(row.symbol_id)
         if symbol_id >= n_symbols or book[N_SPILLED] >= len(spill):
             return -1 - i
         code = BAD_SYMBOL
         if symbol_id >= 0:
-            regular = extended = 0
-            for k in range(min(max(row.n_conditions, 0), MAX_CONDITIONS)):
-                condition = np.uint16(row.conditions[k])
-                regular |= tables[0, condition]
-                extended |= tables[1, condition]
+            ids = row.conditions  # those beyond n_conditions are 0, which restricts nothing: no branch is the quicker way
+            rule = np.int64(codes[np.uint16(ids[0])] | codes[np.uint16(ids[1])] | codes[np.uint16(ids[2])] | codes[np.uint16(ids[3])])
+            if row.n_conditions > 4:
+                rule |= np.int64(codes[np.uint16(ids[4])] | codes[np.uint16(ids[5])])
             code = take(
-                symbol_id, row.ts_event, row.price, row.size, row.sequence, regular, extended,
+                symbol_id, row.ts_event, row.price, row.size, row.sequence, rule & 255, rule >> 8,
                 late_ns, ring, heads, cells, book, held, sessions, spill,
             )  # fmt: skip
         if code != OK:
