@@ -31,9 +31,9 @@ from packaging.requirements import Requirement
 from workbench.clock import NS_PER_S, Clock, WallClock
 from workbench.config import Settings, config_path
 from workbench.errors import ConfigError, WorkbenchError
+from workbench.sources.polygon.vendor import PACKAGES
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-REST_BASES = {"polygon": "https://api.polygon.io", "massive": "https://api.massive.com"}
 STATUS_PATH = "/v1/marketstatus/now"
 TIMEOUT_S = 3.0
 DISK_WARN_BYTES, DISK_FAIL_BYTES = 2 << 30, 200 << 20
@@ -136,11 +136,11 @@ def check_keys(settings: Settings) -> Iterator[Check]:
 
 def check_feed(settings: Settings, clock: Clock) -> Iterator[Check]:
     """Ask the configured provider once whether it is there and knows the key, and compare its time with ours."""
-    if settings.source not in REST_BASES:
+    if settings.source not in PACKAGES:
         yield Check("feed", State.OK, f"source {settings.source}: needs no network")
         yield Check("clock skew", State.UNKNOWN, f"not measured: source {settings.source} has no clock of its own")
         return
-    base = (settings.rest_base or REST_BASES[settings.source]).rstrip("/")
+    base = (settings.rest_base or PACKAGES[settings.source].rest).rstrip("/")
     before = clock.now_ns()
     try:
         status, date = _ask(base + STATUS_PATH, settings.key_for(settings.source))
