@@ -29,7 +29,7 @@ def regroup(rows: np.ndarray, length_ns: int) -> np.ndarray:
     last = np.r_[first[1:], len(rows)] - 1
     out = np.zeros(len(first), BAR_DTYPE)
     out["ts_open"] = starts[first]
-    out["ts_close"] = np.minimum(starts[first] + length_ns, next_edges(rows["ts_open"], marks)[first])
+    out["ts_close"] = np.minimum(starts[first] + length_ns, next_edges(marks)[first])
     out["open"], out["close"] = rows["open"][first], rows["close"][last]
     out["high"], out["low"] = np.maximum.reduceat(rows["high"], first), np.minimum.reduceat(rows["low"], first)
     for name in ("volume", "n_trades"):

@@ -229,7 +229,8 @@ def _regimes(recording: Recording, marks: Marks) -> list[Report]:
 
 def _units(recording: Recording) -> list[str]:
     """Return suspicions about units, in words."""
-    rows, said = recording.rows, []
+    rows = recording.rows
+    said: list[str] = []
     if not len(rows):
         return said
     volume = rows["volume"][rows["volume"] > 0]
@@ -352,7 +353,8 @@ def findings(report: Report) -> list[str]:
         days = len({p["date"] for p in report["partial_sessions"]})
         unit = "bars" if report["kind"] == "bars" else "minutes"
         said.append(
-            f"{report['missing']:,} of {report['expected']:,} regular-session {unit} are missing, on {days:,} of {report['sessions']:,} days"
+            f"{report['missing']:,} of {report['expected']:,} regular-session {unit} are missing, "
+            f"on {days:,} of {report['sessions']:,} days"
         )
     ends = [
         p["date"]

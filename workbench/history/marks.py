@@ -34,7 +34,7 @@ class Marks:
         self.segment[self.session < 0] = 0
 
 
-def next_edges(ts: np.ndarray, marks: Marks) -> np.ndarray:
+def next_edges(marks: Marks) -> np.ndarray:
     """Return the end of the segment that each instant is in; far in the future where the market is closed."""
     rows = marks.calendar.sessions[np.maximum(marks.session, 0)]
     ends = np.select(

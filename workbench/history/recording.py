@@ -334,7 +334,7 @@ def _bars(table: Table, recording: Recording) -> None:
     prices = [rows[name] for name in ("open", "high", "low", "close")]
     sieve.drop("closing price at the close stamp, not a bar", closing_rows(table, rows, marks))
     sieve.drop("price missing", np.isnan(prices).any(axis=0))
-    sieve.drop("price not above 0", np.any([_bad_price(p) for p in prices], axis=0))
+    sieve.drop("price not above 0", np.array([_bad_price(p) for p in prices]).any(axis=0))
     sieve.drop("high or low inside the bar's own open and close", ohlc_violations(rows))
     sieve.drop("volume below 0", rows["volume"] < 0)
     if table.length_ns < DAY:
@@ -364,7 +364,7 @@ def bar_rows(table: Table) -> np.ndarray:
 def _closes(ts: np.ndarray, length_ns: int) -> np.ndarray:
     marks = Marks(ts)
     if length_ns < DAY:
-        return np.minimum(ts + length_ns, next_edges(ts, marks))
+        return np.minimum(ts + length_ns, next_edges(marks))
     sessions = marks.calendar.sessions
     last = np.searchsorted(sessions["open"], ts + (length_ns - DAY // 2), side="right") - 1
     return np.maximum(sessions["close"][np.maximum(last, 0)], ts + 1)
@@ -389,7 +389,7 @@ def newest_first(ts: np.ndarray) -> bool:
 
 
 def _superseded(ids: np.ndarray, ts: np.ndarray, backwards: bool) -> np.ndarray:
-    """Return which rows are told again by a newer row of the same symbol and stamp; in a newest-first file the first one told is the newest."""
+    """Return which rows are told again by a newer row of the same symbol and stamp (newest-first files tell the newest first)."""
     if backwards:
         return _again([ids, ts])
     return _again([ids[::-1], ts[::-1]])[::-1]

@@ -142,7 +142,8 @@ def _form(path: Path, received: list[str], options: ReadOptions) -> str:
         return found
     nearest = min(forms, key=lambda form: len(missing[form]) / len(REQUIRED[form]))
     raise SchemaError(
-        f"{path.name}: columns: received {', '.join(received[:40])}; as {nearest.replace('_', ' ')} it lacks {', '.join(missing[nearest])}; "
+        f"{path.name}: columns: received {', '.join(received[:40])}; as {nearest.replace('_', ' ')} it lacks "
+        f"{', '.join(missing[nearest])}; "
         f"allowed: {_schemas()} (vendor names are recognised; others by option: columns price=Px)"
     )
 
@@ -282,7 +283,8 @@ def _symbol_in_name(path: Path) -> str:
     match = re.match(r"((?:O:)?[A-Z][A-Z0-9]{0,20}(?:\.[A-Z])?)(?=[_\-. ])", path.name)
     if match is None:
         raise SchemaError(
-            f"{path.name}: symbol: received no symbol column and no symbol in the file's name; allowed: a column 'symbol', or the option symbol"
+            f"{path.name}: symbol: received no symbol column and no symbol in the file's name; "
+            "allowed: a column 'symbol', or the option symbol"
         )
     return match[1]
 

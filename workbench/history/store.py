@@ -155,7 +155,8 @@ class BarStore:
         cursor = _duckdb().cursor()
         try:
             found = cursor.execute(
-                f"SELECT {', '.join(STORED)} FROM read_parquet(?, hive_partitioning = false) WHERE ts_open >= ? AND ts_open < ? ORDER BY ts_open",  # noqa: S608
+                f"SELECT {', '.join(STORED)} FROM read_parquet(?, hive_partitioning = false) "  # noqa: S608
+                "WHERE ts_open >= ? AND ts_open < ? ORDER BY ts_open",
                 [[str(f) for f in files], start_ns, end_ns],
             ).fetchnumpy()
         except _duckdb_error() as error:

@@ -38,7 +38,7 @@ def extension(path: Path) -> str:
 
 
 def read_raw(path: Path, text_columns: Callable[[list[str]], Iterable[str]]) -> RawTable:
-    """Return the file's table. `text_columns` says, from the header, which CSV columns stay text; the rest are numbers where they can be."""
+    """Return the file's table. `text_columns` names, from the header, the CSV columns that stay text; the rest are numbers."""
     kind = extension(path)
     try:
         if kind == ".parquet":

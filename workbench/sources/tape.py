@@ -1,0 +1,231 @@
+"""A recorded market as one tape: prints, quotes and closed bars of any number of files, each in time order, ready to be told.
+
+A file or a folder of files in any layout that `history/schema.py` reads, or a folder written by `history/store.py`. A bar is told when it
+closes. Bars shorter than a minute are made into minutes; where a symbol comes in bars of several lengths the shortest are taken. A
+symbol of which only quotes are recorded gets bars of the quotes' midpoint, volume 0, so that it can be drawn.
+
+Floor 2. No thread, no clock: `replay.py` plays it. All times int64 ns UTC.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from workbench.clock import NS_PER_MIN
+from workbench.errors import FileError, SchemaError, TimestampError
+from workbench.history.aggregate import regroup
+from workbench.history.recording import Recording, load
+from workbench.history.schema import ReadOptions
+from workbench.history.store import BarStore
+from workbench.history.tables import EXTENSIONS
+from workbench.history.timing import label_of
+from workbench.types import BAR_DTYPE, QUOTE_DTYPE, TRADE_DTYPE, BarSource, SymbolTable
+
+_NO_IDS = np.zeros(0, np.int32)
+
+
+@dataclass
+class Tape:
+    """Recorded events. `trades` by ts_event, `quotes` by ts_event, `bars` by ts_close with `bar_ids` beside them; ids index `symbols`."""
+
+    symbols: SymbolTable
+    trades: np.ndarray = field(default_factory=lambda: np.zeros(0, TRADE_DTYPE))
+    quotes: np.ndarray = field(default_factory=lambda: np.zeros(0, QUOTE_DTYPE))
+    bars: np.ndarray = field(default_factory=lambda: np.zeros(0, BAR_DTYPE))
+    bar_ids: np.ndarray = field(default_factory=lambda: _NO_IDS)
+    notes: list[str] = field(default_factory=list)
+
+    @functools.cached_property
+    def times(self) -> dict[str, np.ndarray]:
+        """When each event is told, int64 arrays in one piece: trades, quotes, bars. The tape is not changed once this was asked for."""
+        stamps = {"trades": self.trades["ts_event"], "quotes": self.quotes["ts_event"], "bars": self.bars["ts_close"]}
+        return {kind: np.ascontiguousarray(ts) for kind, ts in stamps.items()}
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First moment of the tape (the first bar's open, the first event) and the last one told."""
+        firsts = [a[name][0] for a, name in ((self.trades, "ts_event"), (self.quotes, "ts_event")) if len(a)]
+        lasts = [a[name][-1] for a, name in ((self.trades, "ts_event"), (self.quotes, "ts_event"), (self.bars, "ts_close")) if len(a)]
+        firsts += [self.bars["ts_open"].min()] if len(self.bars) else []
+        return int(min(firsts)), int(max(lasts))
+
+    def bars_of(self, symbol: str) -> np.ndarray:
+        """Return one symbol's bars by ts_open, BAR_DTYPE."""
+        rows = self.bars[self.bar_ids == self.symbols.get(symbol)]
+        return rows[np.argsort(rows["ts_open"], kind="stable")]
+
+    def trades_of(self, symbol: str) -> np.ndarray:
+        """Return one symbol's prints in time order, TRADE_DTYPE."""
+        return self.trades[self.trades["symbol_id"] == self.symbols.get(symbol)]
+
+    def only(self, names: Iterable[str], ids: SymbolTable) -> Tape:
+        """Return the events of some symbols, with the symbol ids of another table."""
+        wanted = np.full(len(self.symbols) + 1, -1, np.int32)
+        for name in names:
+            known = self.symbols.get(name)
+            if known is not None:
+                wanted[known] = ids.intern(name)
+        out = Tape(ids)
+        out.trades, out.quotes = (_renumbered(rows, wanted) for rows in (self.trades, self.quotes))
+        keep = wanted[self.bar_ids] >= 0
+        out.bars, out.bar_ids = self.bars[keep], wanted[self.bar_ids[keep]]
+        return out
+
+
+def _renumbered(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    ids = wanted[rows["symbol_id"]]
+    out = rows[ids >= 0]
+    out["symbol_id"] = ids[ids >= 0]
+    return out
+
+
+def read_tape(paths: str | Path | Iterable[str | Path], options: ReadOptions | None = None, symbols: Iterable[str] | None = None) -> Tape:
+    """Return the tape of a file, a folder or several of either; `symbols` keeps only these.
+
+    In a folder, files that hold something else are left out and named in `notes`. Raises as `history.schema.read_table` does, and
+    FileError when there is nothing to play.
+    """
+    recordings, notes = _recordings(paths, options)
+    table = SymbolTable()
+    wanted = None if symbols is None else set(symbols)
+    for recording in recordings:
+        _adopt(recording, table)
+    tape = Tape(table, notes=notes + [f"{r.path.name}: {s}" for r in recordings for s in r.summary()])
+    tape.trades = _events([r for r in recordings if r.kind == "trades"], TRADE_DTYPE, sequenced=True)
+    tape.quotes = _events([r for r in recordings if r.kind == "quotes"], QUOTE_DTYPE, sequenced=False)
+    _add_bars(tape, [r for r in recordings if r.kind == "bars"])
+    _draw_quotes(tape)
+    if wanted is not None:
+        tape = replace(tape.only([s for s in table if s in wanted], SymbolTable()), notes=tape.notes)
+    if not (len(tape.trades) or len(tape.quotes) or len(tape.bars)):
+        what = f" of {', '.join(sorted(wanted))}" if wanted else ""
+        raise FileError(f"replay: received {_said(paths)}, which holds no usable event{what}; allowed: recorded trades, quotes or bars")
+    return tape
+
+
+def _said(paths: str | Path | Iterable[str | Path]) -> str:
+    listed = [paths] if isinstance(paths, str | Path) else list(paths)
+    return ", ".join(str(p) for p in listed) or "no file"
+
+
+# -- reading -------------------------------------------------------------------------------------------------------------------
+
+
+def _recordings(paths: str | Path | Iterable[str | Path], options: ReadOptions | None) -> tuple[list[Recording], list[str]]:
+    found: list[Recording] = []
+    notes: list[str] = []
+    for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
+        if not path.is_dir():
+            found.append(load(path, options))
+            continue
+        store = _store_in(path)
+        if store is not None:
+            found += _stored(store)
+            continue
+        for file in sorted(p for p in path.iterdir() if p.name.lower().endswith(EXTENSIONS) and p.is_file()):
+            try:
+                found.append(load(file, options))
+            except (SchemaError, TimestampError) as error:
+                notes.append(f"left out: {error}")
+    return found, notes
+
+
+def _store_in(folder: Path) -> BarStore | None:
+    """Return the store of minutes that a folder is, or is part of; None for any other folder."""
+    roots = [folder, *folder.parents[:2]]
+    root = next((r for r in roots if (r / "bars" / "1m").is_dir() and folder in (r, r / "bars", r / "bars" / "1m")), None)
+    return None if root is None else BarStore(root)
+
+
+def _stored(store: BarStore) -> list[Recording]:
+    out = []
+    for symbol in store.symbols():
+        rows = store.read(symbol, 0, np.iinfo(np.int64).max)
+        out.append(Recording(store.root, "bars", rows, np.zeros(len(rows), np.int32), SymbolTable([symbol]), NS_PER_MIN))
+    return out
+
+
+def _adopt(recording: Recording, table: SymbolTable) -> None:
+    """Give a recording's rows the symbol ids of the tape."""
+    ids = np.array([table.intern(symbol) for symbol in recording.symbols] or [0], np.int32)
+    recording.symbol_ids = ids[recording.symbol_ids]
+    if recording.kind != "bars":
+        recording.rows["symbol_id"] = recording.symbol_ids
+
+
+def _events(recordings: list[Recording], dtype: np.dtype, *, sequenced: bool) -> np.ndarray:
+    """Return all rows by time; prints of one stamp by sequence, then file by file as they stand."""
+    rows = np.concatenate([r.rows for r in recordings] or [np.zeros(0, dtype)])
+    if len(recordings) < 2:
+        return rows
+    return rows[np.lexsort((rows["sequence"], rows["ts_event"])) if sequenced else np.argsort(rows["ts_event"], kind="stable")]
+
+
+# -- bars ----------------------------------------------------------------------------------------------------------------------
+
+
+def _add_bars(tape: Tape, recordings: list[Recording]) -> None:
+    """Add each symbol's bars: minutes before all, else the shortest length there is; a bar told by two files counts once."""
+    parts: dict[int, list[tuple[int, np.ndarray]]] = {}  # symbol id -> (original length, rows), minutes or longer
+    for recording in recordings:
+        for symbol_id in np.unique(recording.symbol_ids):
+            rows = recording.rows[recording.symbol_ids == symbol_id]
+            rows = regroup(rows, NS_PER_MIN) if recording.length_ns < NS_PER_MIN else rows
+            parts.setdefault(int(symbol_id), []).append((recording.length_ns, rows))
+    for symbol_id, told in parts.items():
+        _add_symbol(tape, symbol_id, told)
+    order = np.lexsort((tape.bar_ids, tape.bars["ts_close"]))
+    tape.bars, tape.bar_ids = tape.bars[order], tape.bar_ids[order]
+
+
+def _add_symbol(tape: Tape, symbol_id: int, told: list[tuple[int, np.ndarray]]) -> None:
+    shortest = min(max(length, NS_PER_MIN) for length, _ in told)
+    symbol = tape.symbols.name(symbol_id)
+    if shortest > NS_PER_MIN:
+        tape.notes.append(f"{symbol}: recorded in {label_of(shortest)} bars; shorter timeframes show these bars as they are")
+    taken = [(abs(length - NS_PER_MIN), rows) for length, rows in told if max(length, NS_PER_MIN) == shortest]
+    if len(taken) < len(told):
+        tape.notes.append(f"{symbol}: recorded in bars of several lengths; those of {label_of(shortest)} are played")
+    rows = np.concatenate([rows for _, rows in sorted(taken, key=lambda part: part[0])])  # minutes before minutes made of seconds
+    _, first = np.unique(rows["ts_open"], return_index=True)
+    tape.bars = np.concatenate([tape.bars, rows[first]])
+    tape.bar_ids = np.concatenate([tape.bar_ids, np.full(len(first), symbol_id, np.int32)])
+
+
+def _draw_quotes(tape: Tape) -> None:
+    """Give symbols of which only quotes are recorded bars of the midpoint."""
+    quoted = np.setdiff1d(np.unique(tape.quotes["symbol_id"]), np.union1d(tape.trades["symbol_id"], tape.bar_ids))
+    parts = [(int(s), midpoint_minutes(tape.quotes[tape.quotes["symbol_id"] == s])) for s in quoted]
+    for symbol_id, rows in parts:
+        tape.bars = np.concatenate([tape.bars, rows])
+        tape.bar_ids = np.concatenate([tape.bar_ids, np.full(len(rows), symbol_id, np.int32)])
+    if parts:
+        order = np.lexsort((tape.bar_ids, tape.bars["ts_close"]))
+        tape.bars, tape.bar_ids = tape.bars[order], tape.bar_ids[order]
+        names = [tape.symbols.name(s) for s, _ in parts]
+        said = f"{', '.join(names[:6])}{f' and {len(names) - 6:,} more' if len(names) > 6 else ''}"
+        tape.notes.append(f"{said}: only quotes are recorded; bars are of the midpoint of bid and ask, without volume")
+
+
+def midpoint_minutes(quotes: np.ndarray) -> np.ndarray:
+    """Return the minutes of one symbol's midpoint (both sides present), BAR_DTYPE; volume 0, minutes without a quote stay missing.
+
+    A quote stamped exactly at a minute's end belongs to the next minute, except in recordings by the minute, whose closing quotes
+    are all stamped there: they belong to the minute that they close.
+    """
+    quotes = quotes[~np.isnan(quotes["bid"] + quotes["ask"])]
+    middle = (quotes["bid"] + quotes["ask"]) / 2
+    ts = quotes["ts_event"] - (0 if np.any(quotes["ts_event"] % NS_PER_MIN) else 1)
+    ticks = np.zeros(len(quotes), BAR_DTYPE)
+    ticks["ts_open"] = ts
+    for name in ("open", "high", "low", "close"):
+        ticks[name] = middle
+    ticks["vwap"] = ticks["n_trades"] = np.nan
+    ticks["source"], ticks["is_complete"] = BarSource.FILE, 1
+    rows = regroup(ticks, NS_PER_MIN)
+    return rows[rows["ts_close"] > rows["ts_open"]]
