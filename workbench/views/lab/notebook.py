@@ -52,7 +52,12 @@ def _dress(colours: dict[str, str], palette: str) -> None:
     import holoviews as hv
 
     hv.renderer("bokeh").theme = tokens.bokeh_theme(colours["scheme"], palette)
-    hv.Cycle.default_cycles["default_colors"] = [colours[name] for name in CYCLE]
+    cycle = hv.Cycle([colours[name] for name in CYCLE])
+    filled = {"line_color": colours["background"], "fill_alpha": 0.75}
+    hv.opts.defaults(
+        *(element(color=cycle, backend="bokeh") for element in (hv.opts.Curve, hv.opts.Scatter, hv.opts.Points, hv.opts.Area)),
+        *(element(color=colours["accent"], backend="bokeh", **filled) for element in (hv.opts.Histogram, hv.opts.Bars)),
+    )
 
 
 def _inline_styles(_: Any, root: Any, *__: Any) -> None:
