@@ -333,8 +333,8 @@ def _bars(table: Table, recording: Recording) -> None:
     marks = Marks(rows["ts_open"])
     prices = [rows[name] for name in ("open", "high", "low", "close")]
     sieve.drop("closing price at the close stamp, not a bar", closing_rows(table, rows, marks))
-    sieve.drop("price missing", np.isnan(prices).any(axis=0))
-    sieve.drop("price not above 0", np.array([_bad_price(p) for p in prices]).any(axis=0))
+    sieve.drop("price missing", np.asarray(np.isnan(prices).any(axis=0)))
+    sieve.drop("price not above 0", np.asarray(np.array([_bad_price(p) for p in prices]).any(axis=0)))
     sieve.drop("high or low inside the bar's own open and close", ohlc_violations(rows))
     sieve.drop("volume below 0", rows["volume"] < 0)
     if table.length_ns < DAY:

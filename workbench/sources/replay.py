@@ -71,7 +71,8 @@ class ReplaySource:
         self.tape = read_tape(paths, options, symbols)
         self._calendar = calendar or SessionCalendar.xnys()
         self._minutes, self._store = minutes, store
-        self._built: dict[str, np.ndarray] = {}  # symbol -> its bars as history, made when first asked for
+        self._built: dict[str, np.ndarray] = {}  # symbol -> bars of its prints, made when first asked for
+        self._told_from: dict[str, int] = {}  # symbol -> since when its prints are told [ns]; before, they are history
         self._speed = _checked_speed(speed)
         first, last = self.tape.span
         self._span = (first, -(-last // NS_PER_MIN) * NS_PER_MIN + SETTLE_NS if end_ns is None else int(end_ns))
@@ -149,7 +150,9 @@ class ReplaySource:
             if self._sink is not None and fresh:
                 self._finish_stamp()
                 self._reel = self.tape.only(fresh, self._sink.symbols)
-                self._at = _Place.after(self._reel, self._now // NS_PER_MIN * NS_PER_MIN - 1)
+                minute = self._now // NS_PER_MIN * NS_PER_MIN
+                self._at = _Place.after(self._reel, minute - 1)
+                self._told_from |= dict.fromkeys(fresh, minute)
                 self._tell_to(self._now)
                 self._select()
 
@@ -158,34 +161,39 @@ class ReplaySource:
         with self._changed:
             for symbol in list(symbols):
                 self._wanted.pop(symbol, None)
+                self._told_from.pop(symbol, None)
             if self._sink is not None:
                 self._finish_stamp()
                 self._select()
 
     def history(self, symbol: str, start_ns: int, end_ns: int) -> History:
-        """Return the recorded minutes of the range that have closed by now, and those that can be built of prints or are in the store."""
+        """Return the recorded minutes of the range that have closed by now; older ones come from the store.
+
+        Prints from before they were told (earlier days, or a symbol that was subscribed late) are served as minutes, when `minutes`
+        was given; those being told are the feed's alone, so that a minute is not known here before its late prints are in.
+        """
         self._check_symbol(symbol)
         now_ns = self.clock.now_ns()
-        rows = self._all_minutes(symbol)
-        rows = rows[(rows["ts_open"] >= start_ns) & (rows["ts_open"] < end_ns)]
+        recorded, built = self.tape.bars_of(symbol), self._built_minutes(symbol)
+        built = built[built["ts_open"] < self._told_from.get(symbol, now_ns)]
+        rows = np.concatenate([recorded, built[~np.isin(built["ts_open"], recorded["ts_open"])]])
+        rows = rows[np.argsort(rows["ts_open"], kind="stable")]
         first = self.tape.span[0]
         if self._store is not None and start_ns < first:
-            rows = np.concatenate([self._store.read(symbol, start_ns, min(end_ns, first // NS_PER_MIN * NS_PER_MIN)), rows])
+            rows = np.concatenate([self._store.read(symbol, start_ns, first // NS_PER_MIN * NS_PER_MIN), rows])
+        rows = rows[(rows["ts_open"] >= start_ns) & (rows["ts_open"] < end_ns)]
         note = f"all that was recorded, from {to_ny(first):%Y-%m-%d %H:%M} New York on"
         return History(rows[rows["ts_close"] <= now_ns], is_complete=True, note=note)
 
-    def _all_minutes(self, symbol: str) -> np.ndarray:
-        """Return a symbol's recorded bars, and bars of its prints where none are recorded, whatever the clock says."""
+    def _built_minutes(self, symbol: str) -> np.ndarray:
+        """Return the bars of all of a symbol's prints, whatever the clock says; none without the means to build them."""
+        if self._minutes is None:
+            return np.zeros(0, BAR_DTYPE)
         with self._building:
-            found = self._built.get(symbol)
-            if found is None:
-                recorded = self.tape.bars_of(symbol)
+            if symbol not in self._built:
                 trades = self.tape.trades_of(symbol)
-                built = self._minutes(trades) if self._minutes is not None and len(trades) else np.zeros(0, BAR_DTYPE)
-                rows = np.concatenate([recorded, built])
-                _, once = np.unique(rows["ts_open"], return_index=True)
-                found = self._built[symbol] = rows[once]
-            return found
+                self._built[symbol] = self._minutes(trades) if len(trades) else np.zeros(0, BAR_DTYPE)
+            return self._built[symbol]
 
     # -- PlaybackControl ---------------------------------------------------------------------------------------------------
 
@@ -288,7 +296,9 @@ class ReplaySource:
 
     def _tell_again(self, ts_ns: int) -> None:
         """Tell everything from the origin of `ts_ns` to it."""
-        self._now = self._origin(ts_ns) - 1
+        origin = self._origin(ts_ns)
+        self._told_from = dict.fromkeys(self._wanted, origin // NS_PER_MIN * NS_PER_MIN)
+        self._now = origin - 1
         self._at = _Place.after(self._reel, self._now)
         self._hurry_to(ts_ns)
 
