@@ -39,12 +39,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a read ended. Exactly one of `history` and `error` is set; `is_final` when it will not be tried again."""
+    """How a read ended. Exactly one of `history` and `error` is set.
+
+    `is_final` when it will not be tried again by itself, `is_hopeless` when asking again is of no use.
+    """
 
     job: Job
     history: History | None
     error: Exception | None
     is_final: bool
+    is_hopeless: bool = False
 
 
 class Backfiller:
@@ -68,6 +72,7 @@ class Backfiller:
         self._n_workers = workers
         self._waiting: list[Job] = []
         self._running: dict[str, Job] = {}  # symbol -> job under way
+        self._delivering: list[Job] = []  # read, about to be handed to the hub
         self._wake = threading.Condition()
         self._is_stopped = True
         self._threads: list[threading.Thread] = []
@@ -83,10 +88,9 @@ class Backfiller:
             thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Stop after the reads under way; what waits is forgotten."""
+        """Stop after the reads under way; what waits is read after the next start."""
         with self._wake:
             self._is_stopped = True
-            self._waiting.clear()
             self._wake.notify_all()
         for thread in self._threads:
             thread.join(timeout_s)
@@ -107,13 +111,13 @@ class Backfiller:
         """Return how many reads could run now or are running: what `pending` counts, less those whose minutes are still open."""
         with self._wake:
             market_now = self._now_ns()
-            jobs = [*(job for job in self._waiting if job.after_ns <= market_now), *self._running.values()]
+            jobs = [*(job for job in self._waiting if job.after_ns <= market_now), *self._running.values(), *self._delivering]
         return sum(symbol in (None, job.symbol) for job in jobs)
 
     def pending(self, symbol: str | None = None) -> int:
         """Return how many reads wait or are under way, of one symbol or of all."""
         with self._wake:
-            jobs = [*self._waiting, *self._running.values()]
+            jobs = [*self._waiting, *self._running.values(), *self._delivering]
         return len(jobs) if symbol is None else sum(job.symbol == symbol for job in jobs)
 
     def run_due(self) -> int:
@@ -127,11 +131,14 @@ class Backfiller:
     def _add(self, job: Job) -> None:
         running = self._running.get(job.symbol)
         is_covered = running and running.epoch == job.epoch and running.start_ns <= job.start_ns and job.end_ns <= running.end_ns
-        if is_covered and job.after_ns <= self._now_ns():
-            return  # else its last minutes were still open when the present read began
+        market_now = self._now_ns()
+        if is_covered and running and job.after_ns <= running.after_ns:
+            return  # else its last minutes may have been open still when the present read began
         for i, other in enumerate(self._waiting):
             overlaps = other.start_ns < job.end_ns and job.start_ns < other.end_ns
-            if other.symbol == job.symbol and other.epoch == job.epoch and overlaps and other.attempt == job.attempt == 1:
+            # a span that can be had now never waits for one whose minute is open: a flapping feed would put it off for ever
+            is_as_soon = other.after_ns == job.after_ns or max(other.after_ns, job.after_ns) <= market_now
+            if other.symbol == job.symbol and other.epoch == job.epoch and overlaps and is_as_soon and other.attempt == job.attempt == 1:
                 self._waiting[i] = replace(
                     other,
                     start_ns=min(other.start_ns, job.start_ns),
@@ -154,15 +161,14 @@ class Backfiller:
             return job
 
     def _work(self) -> None:
-        while True:
+        while not self._is_stopped:
             job = self._take()
             if job is not None:
                 self._run(job)
                 continue
             with self._wake:
-                if self._is_stopped:
-                    return
-                self._wake.wait(self._pause_s())
+                if not self._is_stopped:
+                    self._wake.wait(self._pause_s())
 
     def _pause_s(self) -> float:
         if not self._waiting:
@@ -183,8 +189,13 @@ class Backfiller:
         is_final = is_good or is_hopeless or job.attempt >= self._max_attempts
         with self._wake:
             self._running.pop(job.symbol, None)
-            if not is_final and not self._is_stopped:
+            self._delivering.append(job)
+            if not is_final:
                 pause_s = min(MAX_PAUSE_S, self._retry_s * 2 ** (job.attempt - 1))
                 self._waiting.append(replace(job, attempt=job.attempt + 1, due_ns=monotonic_ns() + int(pause_s * NS_PER_S)))
             self._wake.notify_all()
-        self._deliver(Outcome(job, history, error, is_final))
+        try:
+            self._deliver(Outcome(job, history, error, is_final, is_hopeless=is_hopeless))
+        finally:
+            with self._wake:
+                self._delivering.remove(job)

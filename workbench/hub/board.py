@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.hub.book import SymbolBook
+from workbench.indicators.vwap import anchor_starts, vwap
 from workbench.sessions import SessionCalendar
 
 RELATIVE_SESSIONS = 10
+VWAP_DTYPE = np.dtype([("ts_open", "i8"), *((name, "f8") for name in ("vwap", "upper1", "lower1", "upper2", "lower2"))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class BoardRow:
     prev_close: float | None = None
     ts_ns: int | None = None
 
+    def cells(self) -> tuple[str, ...]:
+        """Return symbol, last, change in percent and volume as text; '–' for what is unknown."""
+        values = ((self.last, ",.2f"), (self.change_pct, "+.2f"), (self.volume, ",.0f"))
+        return (self.symbol, *("–" if value is None else format(value, form) for value, form in values))
+
 
 def board_row(book: SymbolBook, calendar: SessionCalendar, now_ns: int) -> BoardRow:
     """Return the watchlist line of a symbol as of `now_ns`."""
@@ -44,6 +51,7 @@ def board_row(book: SymbolBook, calendar: SessionCalendar, now_ns: int) -> Board
     index = calendar.latest(now_ns)
     session = calendar.sessions[index]
     first = calendar.sessions[max(0, index - RELATIVE_SESSIONS)]
+    past = calendar.sessions[max(0, index - RELATIVE_SESSIONS) : index]
     rows = book.minutes.rows_from(int(first["pre_open"]))
     if forming is not None:
         rows = np.concatenate([rows, forming])
@@ -61,7 +69,7 @@ def board_row(book: SymbolBook, calendar: SessionCalendar, now_ns: int) -> Board
         change_pct=None if prev_close is None else 100 * (last / prev_close - 1),
         gap_pct=None if prev_close is None else 100 * (gap_from / prev_close - 1),
         volume=float(today["volume"].sum()) if len(today) else 0.0,
-        relative_volume=_relative_volume(rows, calendar.sessions[max(0, index - RELATIVE_SESSIONS) : index], session, now_ns),
+        relative_volume=_relative_volume(rows, past[past["pre_open"] >= (book.held_from or 0)], session, now_ns),
         day_open=float(regular["open"][0]) if len(regular) else None,
         day_high=float(regular["high"].max()) if len(regular) else None,
         day_low=float(regular["low"].min()) if len(regular) else None,
@@ -76,15 +84,32 @@ def _prev_close(rows: np.ndarray, session: np.void) -> float | None:
 
 
 def _relative_volume(rows: np.ndarray, past: np.ndarray, session: np.void, now_ns: int) -> float | None:
-    """Volume of this session over the mean of past sessions that are held from their beginning, each up to the same time of day."""
+    """Volume of this session over the mean of `past` sessions (held from their beginning), each up to the same time of day."""
     opens = rows["ts_open"]
     so_far = now_ns - int(session["pre_open"])
     volume = np.r_[0.0, np.cumsum(rows["volume"])]
     begin = np.searchsorted(opens, past["pre_open"])
     end = np.searchsorted(opens, np.minimum(past["pre_open"] + so_far, past["post_close"]))
-    is_held = (past["pre_open"] >= opens[0] - 6 * 3_600_000_000_000) & (end > begin)  # a session whose first bars are held
-    if not is_held.any():
+    past_volume = (volume[end] - volume[begin])[np.searchsorted(opens, past["post_close"]) > begin]  # a session that traded at all
+    if not len(past_volume):
         return None
-    usual = float((volume[end] - volume[begin])[is_held].mean())
+    usual = float(past_volume.mean())
     today = float(volume[-1] - volume[np.searchsorted(opens, session["pre_open"])])
     return today / usual if usual > 0 else None
+
+
+def session_vwap(rows: np.ndarray, calendar: SessionCalendar, n: int | None = None) -> np.ndarray:
+    """Return the regular session's average price and bands at its newest `n` minutes, VWAP_DTYPE.
+
+    `rows`: 1-minute BAR_DTYPE in time order; the session is that of the newest regular minute among them.
+    """
+    sessions = calendar.sessions
+    day = np.maximum(np.searchsorted(sessions["pre_open"], rows["ts_open"], side="right") - 1, 0)
+    regular = np.flatnonzero((rows["ts_open"] >= sessions["open"][day]) & (rows["ts_open"] < sessions["close"][day]))
+    rows = rows[regular[day[regular] == day[regular[-1]]]] if len(regular) else rows[:0]
+    bands = vwap(rows, anchor_starts(rows["ts_open"], calendar, "rth"))
+    out = np.zeros(len(rows), VWAP_DTYPE)
+    out["ts_open"] = rows["ts_open"]
+    for name in (VWAP_DTYPE.names or ())[1:]:
+        out[name] = getattr(bands, name)
+    return out if n is None else out[max(0, len(out) - n) :]

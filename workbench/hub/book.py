@@ -1,10 +1,11 @@
 """All series of one symbol: 1-minute bars are the truth, every other timeframe is rolled up from them here.
 
 The hub's thread feeds closed minutes (merged by rule) and open ones; the book keeps the rolled series in step. A rolled bar is
-final when its end plus the grace for late prints has passed, whether or not its last minute had a print; until then it is the
-series' forming bar. A corrected minute re-rolls the bars that hold it, as new revisions.
+final when its last minute is closed, or when its end plus the grace for late prints has passed; until then it is the series'
+forming bar. A corrected minute re-rolls the bars that hold it, as new revisions.
 
-Floor 2. Written under the hub's lock.
+Minutes in order go through a `Roller` (one kernel call for all timeframes); anything else is rolled up again from the minutes
+held, and the roller is loaded anew before the next publication. Both give the same bars. Floor 2. Written under the hub's lock.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 import numpy as np
 
 from workbench.hub.merge import winners
-from workbench.hub.rollup import rollup
+from workbench.hub.rollup import Roller, rollup_all
 from workbench.hub.series import Series
 from workbench.sessions import Anchor, SessionCalendar, week_number
-from workbench.types import BAR_DTYPE, Timeframe
+from workbench.types import BAR_DTYPE, BarSource, Timeframe
 
 MINUTE = Timeframe.parse("1m")
+WEEK = "1w"
 MIN_MINUTES = 5000  # one extended week is 4,800 minutes: enough to re-roll the present week
+_NO_BARS = np.zeros(0, BAR_DTYPE)
 
 
 class SymbolBook:
@@ -28,13 +31,17 @@ class SymbolBook:
         self.symbol = symbol
         self.minutes = Series(symbol, MINUTE, max(capacity, MIN_MINUTES))
         self.history_from: int | None = None  # history was asked for from this moment on
+        self.depth = 0  # sessions of history asked for; a reset asks for as many again
+        self.ready: dict[str, Series] = {}  # timeframe label -> series whose history was asked for
         self._rolled: dict[str, Series] = {}  # timeframe label -> series
-        self._final_to: dict[str, int] = {}  # timeframe label -> ts_close of its newest final bar
         self._calendar = calendar
         self._capacity = capacity
         self._grace_ns = grace_ns
         self._anchor: Anchor = anchor
-        self._open = np.zeros(0, BAR_DTYPE)
+        self._open = _NO_BARS
+        self._roller = Roller(calendar, anchor=anchor)
+        self._is_roller_behind = False
+        self._advanced_to = 0  # the roller has finished what ended by then
 
     def series(self, frame: Timeframe, now_ns: int) -> Series:
         """Return the series of a timeframe, rolling it up from the minutes held when it is new."""
@@ -42,15 +49,26 @@ class SymbolBook:
             return self.minutes
         found = self._rolled.get(frame.label)
         if found is None:
-            found = self._rolled[frame.label] = Series(self.symbol, frame, self._capacity)
-            self._final_to[frame.label] = 0
-            self._roll_from(found, self.minutes.rows(), now_ns)
+            found = Series(self.symbol, frame, self._capacity)
+            rows = self.minutes.rows()
+            if len(rows):
+                self._store(found, self._whole(self._roll(rows, (frame.label,))[frame.label]), now_ns)
+            self._load_roller()
+            found.set_forming(self._forming()[frame.label])
+            self._rolled[frame.label] = found
+            self._ask_again_for_older()
         return found
 
     @property
     def timeframes(self) -> tuple[str, ...]:
         """Labels of the series that exist."""
         return (MINUTE.label, *self._rolled)
+
+    @property
+    def held_from(self) -> int | None:
+        """The moment from which every minute asked for can be held: older ones have fallen out, or were not read."""
+        first = self.minutes.first_ns
+        return first if first is None or self._is_full or self.history_from is None else self.history_from
 
     def add_minutes(self, rows: np.ndarray, now_ns: int) -> int:
         """Merge closed minutes (BAR_DTYPE, sorted by ts_open) and re-roll what they touch; returns how many changed."""
@@ -59,79 +77,138 @@ class SymbolBook:
         won = winners(rows, self.minutes.rows_from(int(rows["ts_open"][0])))
         if not len(won):
             return 0
-        first, last = self.minutes.first_ns, self.minutes.last_ns
-        is_full = len(self.minutes) == self.minutes.capacity
-        keepable = won[won["ts_open"] > first] if is_full and first is not None else won
+        first = self.minutes.first_ns
+        keepable = won[won["ts_open"] > first] if self._is_full and first is not None else won
         n = self.minutes.upsert(keepable)
-        if last is None or won["ts_open"][0] <= last:  # else `publish` finalises and forms from where each series stands
-            for series in self._rolled.values():
-                self._reroll(series, won, now_ns)
+        if not self._is_roller_behind and won["ts_open"][0] > self._roller.last_ts and won["ts_close"][0] > self._advanced_to:
+            self._finish(*self._roller.add(won))
+        else:
+            self._is_roller_behind = True
+            self._reroll(won, now_ns)
         return n + len(won) - len(keepable)
+
+    def distrust(self, start_ns: int, end_ns: int, now_ns: int) -> int:
+        """Mark the minutes of a span that were built from prints as not wholly seen; returns how many."""
+        rows = self.minutes.rows_from(start_ns)
+        rows = rows[(rows["ts_open"] < end_ns) & (rows["is_complete"] == 1) & (rows["source"] == BarSource.TRADES)]
+        if len(rows):
+            rows["is_complete"] = 0
+            self.minutes.upsert(rows)
+            self._is_roller_behind = True
+            self._reroll(rows, now_ns)
+        return len(rows)
 
     def publish(self, open_minutes: np.ndarray, now_ns: int) -> None:
         """Finalise rolled bars that are due and publish the forming bar of every series.
 
         `open_minutes`: BAR_DTYPE shape (k,), the minutes still open, oldest first.
         """
-        last = self.minutes.last_ns
-        if last is not None and len(open_minutes):
-            open_minutes = open_minutes[open_minutes["ts_open"] > last]  # the provider's own bar may have closed it already
         self._open = open_minutes
-        self.minutes.set_forming(open_minutes if len(open_minutes) else None)
-        for label, series in self._rolled.items():
-            self._roll_from(series, self.minutes.rows_from(self._final_to[label]), now_ns)
+        if self._is_roller_behind:
+            self._load_roller()
+        due_ns = now_ns - self._grace_ns
+        if due_ns > self._advanced_to:
+            self._advanced_to = due_ns
+            self._finish(*self._roller.advance(due_ns))
+        self.minutes.set_forming(self._still_open())
+        if self._rolled:
+            forming = self._forming()
+            for label, series in self._rolled.items():
+                series.set_forming(forming[label])
 
     def reset(self) -> None:
         """Forget all bars; readers are told."""
         for series in (self.minutes, *self._rolled.values()):
             series.reset()
-        self._final_to = dict.fromkeys(self._final_to, 0)
-        self._open = np.zeros(0, BAR_DTYPE)
+        self._open = _NO_BARS
+        self._roller.reset()
+        self._is_roller_behind = False
+        self._advanced_to = 0
         self.history_from = None
 
-    def _roll_from(self, series: Series, minutes: np.ndarray, now_ns: int) -> None:
-        """Roll `minutes` (closed, from a bar's beginning on) plus the open ones; store the final bars, publish the rest."""
-        if len(self._open):
-            minutes = np.concatenate([minutes, self._open])
-        if not len(minutes):
-            series.set_forming(None)
-            return
-        rolled = rollup(minutes, series.timeframe, self._calendar.sessions, anchor=self._anchor)
-        is_final = rolled["ts_close"] + self._grace_ns <= now_ns
-        final, forming = rolled[is_final], rolled[~is_final]
-        if len(final):
-            final["is_partial"] = 0
-            series.upsert(final)
-            label = series.timeframe.label
-            self._final_to[label] = max(self._final_to[label], int(final["ts_close"][-1]))
-        forming["is_partial"] = 1
-        series.set_forming(forming if len(forming) else None)
+    # -- rolling up ----------------------------------------------------------------------------------------------------------
 
-    def _reroll(self, series: Series, changed: np.ndarray, now_ns: int) -> None:
-        """Re-roll the sessions (weeks for 1w) that the changed minutes lie in."""
-        start, end = self._bounds(series.timeframe, int(changed["ts_open"][0]), int(changed["ts_open"][-1]))
-        held = self.minutes.rows_from(start)
-        older = changed[changed["ts_open"] < held["ts_open"][0]] if len(held) else changed
-        rows = np.concatenate([older, held])
-        rows = rows[rows["ts_open"] < end]
+    @property
+    def _is_full(self) -> bool:
+        return len(self.minutes) == self.minutes.capacity
+
+    def _still_open(self) -> np.ndarray:
+        """Return the open minutes that are newer than every closed one (the provider's own bar may have closed one already)."""
+        last = self.minutes.last_ns
+        return self._open if last is None or not len(self._open) else self._open[self._open["ts_open"] > last]
+
+    def _forming(self) -> dict[str, np.ndarray]:
+        return self._roller.partials(self._still_open())
+
+    def _roll(self, rows: np.ndarray, labels: tuple[str, ...]) -> dict[str, np.ndarray]:
+        return rollup_all(rows, self._calendar, timeframes=labels, anchor=self._anchor)
+
+    def _whole(self, rolled: np.ndarray) -> np.ndarray:
+        """Leave out bars whose first minutes have fallen out of the series."""
         first = self.minutes.first_ns
-        if not len(older) and len(self.minutes) == self.minutes.capacity and first is not None and first > start:
-            return  # the beginning of that bar is no longer held: what stands was rolled from all of it
-        if end > self._final_to[series.timeframe.label]:
-            self._roll_from(series, rows, now_ns)
-            return
-        rolled = rollup(rows, series.timeframe, self._calendar.sessions, anchor=self._anchor)
-        held_bars = series.rows()
-        if len(held_bars) == series.capacity:
-            rolled = rolled[rolled["ts_open"] > held_bars["ts_open"][0]]
-        series.upsert(rolled)
+        return rolled[rolled["ts_open"] >= first] if self._is_full and first is not None else rolled
 
-    def _bounds(self, frame: Timeframe, first_ns: int, last_ns: int) -> tuple[int, int]:
-        """Return the span of whole sessions, or of whole weeks for 1w, around two moments [ns UTC]."""
+    def _store(self, series: Series, rolled: np.ndarray, now_ns: int) -> None:
+        """Store the bars that are final; where the series is full, only those newer than its oldest."""
+        last = self.minutes.rows(1)
+        final_by = max(now_ns - self._grace_ns, int(last["ts_close"][0]) if len(last) else 0)
+        final = rolled[rolled["ts_close"] <= final_by]
+        final["is_partial"] = 0
+        oldest = series.first_ns
+        if len(series) == series.capacity and oldest is not None:
+            final = final[final["ts_open"] > oldest]
+        series.upsert(final)
+
+    def _finish(self, frames: np.ndarray, rows: np.ndarray) -> None:
+        """Store bars that the roller finished."""
+        for k in np.unique(frames) if len(frames) else ():
+            series = self._rolled.get(self._roller.timeframes[k])
+            if series is not None:
+                final = rows[frames == k]
+                final["is_partial"] = 0
+                series.upsert(final)
+
+    def _load_roller(self) -> None:
+        """Feed the roller the newest week of minutes from its beginning."""
+        last = self.minutes.last_ns
+        self._is_roller_behind = False
+        self._roller.reset()
+        if last is not None:
+            start, _ = self._bounds(last, last, by_week=True)
+            self._roller.load(self.minutes.rows_from(start))  # what it finishes is stored already
+        if self._advanced_to:
+            self._roller.advance(self._advanced_to)
+
+    def _reroll(self, changed: np.ndarray, now_ns: int) -> None:
+        """Re-roll the sessions (weeks for 1w) that the changed minutes lie in."""
+        for by_week in (False, True):
+            labels = tuple(label for label in self._rolled if (label == WEEK) == by_week)
+            if not labels:
+                continue
+            start, end = self._bounds(int(changed["ts_open"][0]), int(changed["ts_open"][-1]), by_week=by_week)
+            held = self.minutes.rows_from(start)
+            older = changed[changed["ts_open"] < held["ts_open"][0]] if len(held) else changed
+            rows = np.concatenate([older, held])
+            rolled = self._roll(rows[rows["ts_open"] < end], labels)
+            for label in labels:
+                self._store(self._rolled[label], rolled[label] if len(older) else self._whole(rolled[label]), now_ns)
+
+    def _bounds(self, first_ns: int, last_ns: int, *, by_week: bool) -> tuple[int, int]:
+        """Return the span of whole sessions, or of whole weeks, around two moments [ns UTC]."""
         sessions = self._calendar.sessions
         i, j = self._calendar.latest(first_ns), self._calendar.latest(last_ns)
-        if frame.label == "1w":
+        if by_week:
             week = week_number(sessions["date"])
             i = int(np.searchsorted(week, week[i], side="left"))
             j = int(np.searchsorted(week, week[j], side="right")) - 1
         return int(sessions["pre_open"][i]), int(sessions["post_close"][j])
+
+    def _ask_again_for_older(self) -> None:
+        """Let history be read again from the week on whose minutes have fallen out: a new series has not seen them."""
+        first = self.minutes.first_ns
+        if not self._is_full or first is None or self.history_from is None or self.history_from >= first:
+            return
+        sessions = self._calendar.sessions
+        week = week_number(sessions["date"])
+        after = int(np.searchsorted(week, week[self._calendar.latest(first)], side="right"))
+        self.history_from = min(int(sessions["pre_open"][min(after, len(sessions) - 1)]), int(self.minutes.last_ns or first))

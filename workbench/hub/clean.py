@@ -13,15 +13,18 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numba as nb
 import numpy as np
 
+from workbench.clock import NS_PER_MIN
 from workbench.conditions import EXTENDED_TABLE, HIGH_LOW, OPEN_CLOSE, TABLE_SIZE, UNKNOWN
-from workbench.types import NS_PER_S, QUOTE_DTYPE, TRADE_DTYPE, SymbolTable
+from workbench.types import MAX_CONDITIONS, NS_PER_S, QUOTE_DTYPE, TRADE_DTYPE, SymbolTable
 
 # Reason codes of the kernels; index into REASONS.
-OK, BAD_PRICE, BAD_SIZE, BAD_TIME, DUPLICATE, OFF_MARKET, UNKNOWN_CONDITION, CROSSED, EMPTY_QUOTE, CONFIRMED, OFF_FIRST = range(11)
+OK, BAD_PRICE, BAD_SIZE, BAD_TIME, DUPLICATE, OFF_MARKET = range(6)
+UNKNOWN_CONDITION, CROSSED, EMPTY_QUOTE, CONFIRMED, OFF_FIRST, BAD_SYMBOL = range(6, 12)
 REASONS = (
     "accepted",
     "price not a number above 0",
@@ -34,6 +37,7 @@ REASONS = (
     "quote without a side",
     "accepted",
     "price far from the market",  # the first of a run of suspects
+    "unknown symbol id",
 )
 
 FUTURE_NS = 60 * NS_PER_S  # a provider's clock may be ahead of ours by this much
@@ -43,6 +47,7 @@ OFF_FRAC, OFF_USD = 0.03, 0.50  # a price-setting print further from the last on
 OPTION_OFF_FRAC, OPTION_OFF_USD = 0.60, 2.00  # option prices jump by whole ticks of a small number
 AGREE_FRAC = 0.015  # suspects this close to each other agree
 AGREE_COUNT = 3
+MAX_NAMES = 20_000  # symbols, or reasons, counted apart
 
 _STATE_DTYPE = np.dtype([("price", "f8"), ("ts", "i8"), ("suspect", "f8"), ("n_suspect", "i4"), ("is_option", "u1"), ("spare", "u1", (3,))])
 _SEEN_SIZE = 1 << 19  # keys in one generation of the duplicate filter; two generations are held
@@ -71,6 +76,7 @@ class Quarantine:
     def put(self, reason: str, symbol: str, ts_recv: int, raw: str) -> None:
         """Count one event and keep it among the newest."""
         with self._lock:
+            reason, symbol = _known(reason, self._counts), _known(symbol, self._by_symbol)
             self._counts[reason] += 1
             self._by_symbol.setdefault(symbol, Counter())[reason] += 1
             self._recent.append(Quarantined(reason, symbol, ts_recv, raw[:200]))
@@ -78,6 +84,7 @@ class Quarantine:
     def take_back(self, reason: str, symbol: str, count: int) -> None:
         """Uncount events that were held and then proved right."""
         with self._lock:
+            reason, symbol = _known(reason, self._counts), _known(symbol, self._by_symbol)
             self._counts[reason] -= count
             self._by_symbol[symbol][reason] -= count
 
@@ -97,6 +104,11 @@ class Quarantine:
 
     def __len__(self) -> int:
         return sum(self.counts().values())
+
+
+def _known(name: str, counted: dict[str, Any]) -> str:
+    """Return the name to count under: a feed of garbage can't make the books grow without end."""
+    return name if name in counted or len(counted) < MAX_NAMES else "(others)"
 
 
 class TradeCleaner:
@@ -119,7 +131,8 @@ class TradeCleaner:
         rows = np.ascontiguousarray(rows)
         codes = np.empty(len(rows), np.uint8)
         raw = rows.view(np.uint8).reshape(len(rows), rows.itemsize)
-        n_bad = _clean_trades(rows, raw, self._state, self._seen, self._n_seen, EXTENDED_TABLE, np.int64(now_ns), codes)
+        known = len(self._symbols)
+        n_bad = _clean_trades(rows, raw, self._state, known, self._seen, self._n_seen, EXTENDED_TABLE, np.int64(now_ns), codes)
         return rows if not n_bad else self._split(rows, codes)
 
     def reset(self) -> None:
@@ -136,7 +149,7 @@ class TradeCleaner:
         for i in np.flatnonzero(codes != OK):
             row, code = rows[i : i + 1], int(codes[i])
             sid = int(row["symbol_id"][0])
-            symbol = self._symbols.name(sid)
+            symbol = symbol_name(self._symbols, sid)
             if code == CONFIRMED:
                 released = self._held.pop(sid, [])
                 self._quarantine.take_back(REASONS[OFF_MARKET], symbol, len(released))
@@ -163,12 +176,44 @@ def clean_quotes(rows: np.ndarray, symbols: SymbolTable, quarantine: Quarantine)
     """Return the quotes that may be shown, QUOTE_DTYPE; a side of price 0 becomes NaN (no quote), the rest is quarantined."""
     rows = np.ascontiguousarray(rows)
     codes = np.empty(len(rows), np.uint8)
-    if not _clean_quotes(rows, codes):
+    if not _clean_quotes(rows, len(symbols), codes):
         return rows
     for i in np.flatnonzero(codes != OK):
         row = rows[i]
-        quarantine.put(REASONS[int(codes[i])], symbols.name(int(row["symbol_id"])), int(row["ts_recv"]), repr(row))
+        quarantine.put(REASONS[int(codes[i])], symbol_name(symbols, int(row["symbol_id"])), int(row["ts_recv"]), repr(row))
     return rows[codes == OK]
+
+
+def symbol_name(symbols: SymbolTable, symbol_id: int) -> str:
+    """Return the symbol with this id, or '?' when there is none."""
+    return symbols.name(symbol_id) if 0 <= symbol_id < len(symbols) else "?"
+
+
+def clean_bars(rows: np.ndarray, symbol: str, sessions: np.ndarray, now_ns: int, quarantine: Quarantine) -> np.ndarray:
+    """Return a provider's closed minutes that may be stored, BAR_DTYPE, by time and each once (the later one stands).
+
+    `sessions`: SESSION_DTYPE rows. Minutes that contradict themselves, are still open or lie outside trading hours are quarantined.
+    """
+    opens, body = rows["ts_open"], (rows["open"], rows["close"])
+    in_session = sessions[np.maximum(np.searchsorted(sessions["pre_open"], opens, side="right") - 1, 0)]
+    checks = (
+        ("bar with a price that is no number above 0", ~((rows["low"] > 0) & np.isfinite(rows["high"]))),
+        ("bar whose range does not hold its open and close", ~((rows["low"] <= np.minimum(*body)) & (np.maximum(*body) <= rows["high"]))),
+        ("bar with a volume that is no number from 0", ~((rows["volume"] >= 0) & np.isfinite(rows["volume"]))),
+        ("bar that is no whole minute", (opens % NS_PER_MIN != 0) | (rows["ts_close"] != opens + NS_PER_MIN)),
+        ("bar that is not closed yet", (rows["is_partial"] != 0) | (rows["ts_close"] > now_ns + FUTURE_NS)),
+        ("bar outside trading hours", (opens < in_session["pre_open"]) | (opens >= in_session["post_close"])),
+    )
+    is_good = np.ones(len(rows), bool)
+    for reason, is_bad in checks:
+        for i in np.flatnonzero(is_good & is_bad):
+            quarantine.put(reason, symbol, 0, repr(rows[i]))
+        is_good &= ~is_bad
+    good = rows[is_good]
+    if len(good) > 1 and not (np.diff(good["ts_open"]) > 0).all():
+        good = good[np.argsort(good["ts_open"], kind="stable")]
+        good = good[np.r_[good["ts_open"][1:] != good["ts_open"][:-1], True]]
+    return good
 
 
 @nb.njit(cache=True, nogil=True)
@@ -243,14 +288,18 @@ def _judge_price(state, price, ts):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _clean_trades(rows, raw, states, seen, n_seen, table, now_ns, codes):  # type: ignore[no-untyped-def]
+def _clean_trades(rows, raw, states, n_symbols, seen, n_seen, table, now_ns, codes):  # type: ignore[no-untyped-def]
     n_bad = 0
     for i in range(len(rows)):
         row = rows[i]
         code = OK
         known_by = row.ts_recv if row.ts_recv > 0 else now_ns
-        if not (row.price > 0 and row.price < 1e9):
+        if row.symbol_id < 0 or row.symbol_id >= n_symbols:
+            code = BAD_SYMBOL
+        elif not (row.price > 0 and row.price < 1e9):
             code = BAD_PRICE
+        elif row.n_conditions < 0 or row.n_conditions > MAX_CONDITIONS:
+            code = UNKNOWN_CONDITION
         elif not (row.size >= 0 and row.size < 1e12):
             code = BAD_SIZE
         elif row.ts_event < FIRST_NS or row.ts_event > known_by + FUTURE_NS:
@@ -275,7 +324,7 @@ def _clean_trades(rows, raw, states, seen, n_seen, table, now_ns, codes):  # typ
 
 
 @nb.njit(cache=True, nogil=True)
-def _clean_quotes(rows, codes):  # type: ignore[no-untyped-def]
+def _clean_quotes(rows, n_symbols, codes):  # type: ignore[no-untyped-def]
     n_bad = 0
     for i in range(len(rows)):
         row = rows[i]
@@ -285,7 +334,9 @@ def _clean_quotes(rows, codes):  # type: ignore[no-untyped-def]
         if row.ask == 0:
             row.ask = np.nan
         has_bid, has_ask = row.bid == row.bid, row.ask == row.ask
-        if (has_bid and (row.bid < 0 or row.bid > 1e9)) or (has_ask and (row.ask < 0 or row.ask > 1e9)):
+        if row.symbol_id < 0 or row.symbol_id >= n_symbols:
+            code = BAD_SYMBOL
+        elif (has_bid and (row.bid < 0 or row.bid > 1e9)) or (has_ask and (row.ask < 0 or row.ask > 1e9)):
             code = BAD_PRICE
         elif not has_bid and not has_ask:
             code = EMPTY_QUOTE

@@ -5,19 +5,25 @@ Floor 2. Written under the hub's lock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+MAX_AWAY = 256  # spans a symbol; builders only tell of minutes far newer than the oldest of so many
 
 
 @dataclass(frozen=True, slots=True)
 class OpenGap:
-    """[start_ns, end_ns) of one symbol, in whole minutes, and why it is distrusted."""
+    """[start_ns, end_ns) of one symbol, in whole minutes, and why it is distrusted.
+
+    `is_hopeless` when the source said that asking again is of no use (key, plan, symbol).
+    """
 
     symbol: str
     start_ns: int
     end_ns: int
     reason: str
+    is_hopeless: bool = False
 
 
 class GapBook:
@@ -30,16 +36,26 @@ class GapBook:
 
     def away(self, symbol: str, start_ns: int, end_ns: int, reason: str) -> None:
         """Note a span whose prints were not all seen: bars built from prints stay distrusted there even when history mends them."""
-        self._away.setdefault(symbol, []).append((start_ns, end_ns))
+        self.miss(symbol, start_ns, end_ns)
         self.open(symbol, start_ns, end_ns, reason)
 
-    def open(self, symbol: str, start_ns: int, end_ns: int, reason: str) -> None:
+    def miss(self, symbol: str, start_ns: int, end_ns: int) -> None:
+        """Note that prints of a span may have been missed, without asking for its history. Spans that touch are joined."""
+        spans = self._away.setdefault(symbol, [])
+        for span in [s for s in spans if s[0] <= end_ns and start_ns <= s[1]]:
+            spans.remove(span)
+            start_ns, end_ns = min(start_ns, span[0]), max(end_ns, span[1])
+        spans.append((start_ns, end_ns))
+        del spans[:-MAX_AWAY]
+
+    def open(self, symbol: str, start_ns: int, end_ns: int, reason: str, *, is_hopeless: bool = False) -> None:
         """Note a span to be proved; one that touches another of the symbol is joined with it."""
         gaps = self._open.setdefault(symbol, [])
         for gap in [g for g in gaps if g.start_ns <= end_ns and start_ns <= g.end_ns]:
             gaps.remove(gap)
             start_ns, end_ns = min(start_ns, gap.start_ns), max(end_ns, gap.end_ns)
-        gaps.append(OpenGap(symbol, start_ns, end_ns, reason))
+            is_hopeless &= gap.is_hopeless
+        gaps.append(OpenGap(symbol, start_ns, end_ns, reason, is_hopeless))
 
     def repair(self, symbol: str, start_ns: int, end_ns: int) -> None:
         """Close what lies inside a span whose history was proved complete; a longer gap keeps its uncovered parts."""
@@ -50,7 +66,7 @@ class GapBook:
                 continue
             rests = [(gap.start_ns, min(gap.end_ns, start_ns)), (max(gap.start_ns, end_ns), gap.end_ns)]
             rests = [(a, b) for a, b in rests if a < b]
-            kept += [OpenGap(symbol, a, b, gap.reason) for a, b in rests]
+            kept += [replace(gap, start_ns=a, end_ns=b) for a, b in rests]
             self.n_repaired += not rests
         self._open[symbol] = kept
 

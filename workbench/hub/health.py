@@ -7,17 +7,17 @@ Floor 2.
 from __future__ import annotations
 
 import html
-from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
-from workbench.clock import NS_PER_S
+from workbench.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from workbench.sessions import Segment
 from workbench.sources.base import FeedState, FeedStatus, SourceInfo
 
 LATENCY_KEPT = 4096
+COUNT_AGAIN_NS = 250 * NS_PER_MS
 
 
 class Mode(StrEnum):
@@ -75,16 +75,25 @@ class LatencyBook:
     """The newest event latencies (`ts_recv - ts_event`), one a frame."""
 
     def __init__(self) -> None:
-        self._ms: deque[float] = deque(maxlen=LATENCY_KEPT)
+        self._ms = np.zeros(LATENCY_KEPT)
+        self._n = 0  # noted so far; the newest LATENCY_KEPT are held
+        self._told: tuple[int, int, tuple[float, float]] | None = None  # (noted, stopwatch, what was told then)
 
     def note(self, ts_event: int, ts_recv: int) -> None:
         """Take one frame's newest event; frames without a receipt stamp say nothing."""
         if ts_recv > 0:
-            self._ms.append((ts_recv - ts_event) / 1e6)
+            self._ms[self._n % LATENCY_KEPT] = (ts_recv - ts_event) / 1e6
+            self._n += 1
 
-    def percentile(self, q: float) -> float | None:
-        """Return a percentile [ms] of what is kept, or None."""
-        return float(np.percentile(list(self._ms), q)) if self._ms else None
+    def percentiles(self) -> tuple[float, float] | tuple[None, None]:
+        """Return p50 and p95 [ms] of what is kept, counted anew at most a few times a second however many ask."""
+        n, now, told = self._n, monotonic_ns(), self._told
+        if not n:
+            return None, None
+        if told is None or (told[0] != n and now - told[1] > COUNT_AGAIN_NS):
+            p50, p95 = np.percentile(self._ms[: min(n, LATENCY_KEPT)], (50, 95)).tolist()
+            told = self._told = (n, now, (p50, p95))
+        return told[2]
 
 
 @dataclass(slots=True)
@@ -95,7 +104,7 @@ class FeedNotes:
     info: SourceInfo
     segment: Segment
     now_ns: int
-    last_event_ns: int | None
+    quiet_since_ns: int | None  # the last event, the opening bell or the connection, whichever came last; None: nothing is watched
     stale_after_s: float
     backfilling: int
     gaps: int
@@ -105,24 +114,25 @@ class FeedNotes:
 def decide(notes: FeedNotes) -> tuple[Mode, str]:
     """Return the mode and the sentence that explains it; the worst true state wins.
 
-    Order: refused, lost, stale, replay, closed, gaps, backfilling, live.
+    Order: refused; replayed (a market that stands still or is told again can't be late); starting, lost, stale, closed, errors,
+    backfilling, gaps, live.
     """
     state, reason = notes.status.state, notes.status.reason
     if state is FeedState.REFUSED:
         return Mode.REFUSED, reason
-    if notes.info.is_replay:
+    if notes.info.is_replay or state is FeedState.PAUSED:
         return Mode.REPLAY, reason
     if state in (FeedState.IDLE, FeedState.CONNECTING):
         return Mode.STARTING, reason
     if state is FeedState.RECONNECTING:
         return Mode.DEGRADED, reason
-    if state is FeedState.STALE:
+    if state in (FeedState.STALE, FeedState.ENDED):
         return Mode.STALE, reason
     if notes.segment is Segment.CLOSED:
         return Mode.CLOSED, "the market is closed"
-    age_s = None if notes.last_event_ns is None else (notes.now_ns - notes.last_event_ns) / NS_PER_S
-    if notes.segment is Segment.RTH and state is FeedState.LIVE and age_s is not None and age_s > notes.stale_after_s:
-        return Mode.STALE, f"no event for {age_s:.0f} s while the market is open"
+    quiet_s = 0.0 if notes.quiet_since_ns is None else (notes.now_ns - notes.quiet_since_ns) / NS_PER_S
+    if notes.segment is Segment.RTH and state is FeedState.LIVE and quiet_s > notes.stale_after_s:
+        return Mode.STALE, f"no event for {quiet_s:.0f} s while the market is open"
     if notes.errors:
         return Mode.DEGRADED, f"{notes.errors} internal errors; see the log"
     if notes.backfilling:

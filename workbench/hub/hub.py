@@ -9,6 +9,7 @@ Floor 2. One lock guards the books; it is held while one batch is applied, never
 
 from __future__ import annotations
 
+import html
 import logging
 import threading
 from collections import deque
@@ -20,9 +21,9 @@ from workbench.clock import NS_PER_MIN, NS_PER_S, WallClock, monotonic_ns
 from workbench.errors import StoreError, SymbolError, choices
 from workbench.hub.backfill import Backfiller, Outcome
 from workbench.hub.bars import MinuteBuilder, Reject
-from workbench.hub.board import BoardRow, board_row
+from workbench.hub.board import BoardRow, board_row, session_vwap
 from workbench.hub.book import SymbolBook
-from workbench.hub.clean import Quarantine, TradeCleaner, clean_quotes
+from workbench.hub.clean import Quarantine, TradeCleaner, clean_bars, clean_quotes
 from workbench.hub.frames import to_frame
 from workbench.hub.gaps import GapBook
 from workbench.hub.health import FeedNotes, Health, LatencyBook, decide
@@ -52,6 +53,7 @@ log = logging.getLogger(__name__)
 
 MAX_QUEUED_ROWS = 2_000_000  # about 160 MB of prints; a live source that is further behind than that loses data, and is told so
 PUBLISH_EVERY_NS = 10_000_000  # forming bars are published at most this often
+PUBLISH_SHARE = 3  # publishing takes at most a quarter of the hub's time
 WAIT_S = 0.02
 FIRST_SESSIONS = 5  # sessions of minutes read when a symbol is first watched
 DEEPEST_SESSIONS = 520
@@ -61,6 +63,7 @@ SUBSCRIBE_NS = 5 * NS_PER_S  # a subscription has taken effect by then
 OVERDUE_NS = 30 * NS_PER_S  # history of a closed minute can be had by then
 SAVE_EVERY_S = 30.0
 LATE_MARGIN_NS = 15 * NS_PER_MIN  # providers change bars for this long after the minute
+LONG_GAP_NS = 24 * 60 * NS_PER_MIN  # after a longer one, whole weeks are read again
 
 
 class Hub:
@@ -119,15 +122,19 @@ class Hub:
         self._n_events = self._n_dropped = self._n_errors = 0
         self._dropped_since: int | None = None
         self._last_publish_ns = self._last_verify_ns = 0
+        self._stopped_ns: int | None = None  # when the hub last stopped; what happened since has to be read from history
+        self._left: dict[str, int] = {}  # symbol -> when it was last unwatched
+        self._boards: dict[str, tuple[tuple[int, ...], BoardRow]] = {}  # symbol -> (state it was made of, line)
         self._last_due_minute = 0
         self._applied_ns = self.clock.now_ns()  # market time up to which events are applied (a replay's clock may be ahead)
         self._unstored: dict[str, int] = {}  # symbol -> ts_open of its first minute that is not stored yet
-        self._queue: deque[tuple[str, Any, int]] = deque()  # (kind, payload, rows)
+        self._queue: deque[tuple[str, Any, int, int]] = deque()  # (kind, payload, rows, clock when handed in)
         self._queued_rows = 0
         self._max_queued_rows = max_queued_rows
         self._is_busy = False
         self._changed = threading.Condition()
         self._lock = threading.RLock()
+        self._watch_lock = threading.Lock()  # orders subscribing; never taken by the hub's thread
         self._thread: threading.Thread | None = None
         self._is_stopping = False
 
@@ -138,6 +145,9 @@ class Hub:
         if self._thread is not None:
             return
         self._is_stopping = False
+        stopped_ns, self._stopped_ns = self._stopped_ns, None
+        if stopped_ns is not None and self._drives_time:
+            self.on_gap(FeedGap(stopped_ns, self.clock.now_ns(), "the hub was stopped"))
         self._backfiller.start()
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._thread.start()
@@ -146,7 +156,7 @@ class Hub:
             self._storing.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Apply what is queued, then stop; bars stay readable."""
+        """Apply what is queued now, then stop; bars stay readable. A source that still delivers is not waited for."""
         self._backfiller.stop(timeout_s)
         with self._changed:
             self._is_stopping = True
@@ -154,6 +164,7 @@ class Hub:
         if self._thread is not None:
             self._thread.join(timeout_s)
             self._thread = None
+            self._stopped_ns = self.clock.now_ns()
         self.save()
 
     def pump(self) -> None:
@@ -161,7 +172,7 @@ class Hub:
         while self._drain() or self._backfiller.run_due():
             pass
         self._last_publish_ns = 0  # who pumps looks next: forming bars are published now, not at the next turn
-        self._tick(is_behind=False)
+        self._tick()
 
     def wait_idle(self, timeout_s: float = 10.0, *, history: bool = False) -> bool:
         """Wait until everything handed in so far is applied (and, with `history`, until no read is pending); False on time-out."""
@@ -176,12 +187,15 @@ class Hub:
     def _run(self) -> None:
         while True:
             with self._changed:
-                if not self._queue:
-                    if self._is_stopping:
-                        return
+                if not self._queue and not self._is_stopping:
                     self._changed.wait(WAIT_S)
-            is_behind = self._drain(limit=256)
-            self._tick(is_behind=is_behind)
+                is_last = self._is_stopping
+            self._drain(limit=0 if is_last else 256)
+            if is_last:
+                self._last_publish_ns = 0
+            self._tick()
+            if is_last:
+                return
 
     def _store_now_and_then(self) -> None:
         while not self._is_stopping:
@@ -194,31 +208,45 @@ class Hub:
         n = limit or len(self._queue)
         while n and self._queue:
             with self._changed:
-                kind, payload, rows = self._queue.popleft()
+                kind, payload, rows, _ = self._queue.popleft()
                 self._queued_rows -= rows
                 self._is_busy = True
             try:
                 with self._lock:
                     getattr(self, f"_apply_{kind}")(payload)
-            except Exception:  # one bad batch must not end the feed; it is counted and shown
-                self._n_errors += 1
-                log.exception("hub: applying %s failed", kind)
+            except Exception as error:  # noqa: BLE001  whatever a batch holds, it is counted and the feed goes on
+                self._note_error(f"applying {kind}", error)
             n -= 1
         with self._changed:
             self._is_busy = False
             self._changed.notify_all()
         return bool(self._queue)
 
-    def _tick(self, *, is_behind: bool) -> None:
-        """Close what is due by the wall clock and publish forming bars. Not while prints wait: they may belong to the minute."""
+    def _tick(self) -> None:
+        """Close what is due by the wall clock and publish forming bars.
+
+        Market time stands at the moment the oldest waiting item was handed in: what waits may belong to a minute that has ended.
+        """
         with self._lock:
-            if self._drives_time and not is_behind:
-                self._advance(self.clock.now_ns())
-                self._verify()
+            try:
+                if self._drives_time:
+                    now_ns = self.clock.now_ns()
+                    with self._changed:
+                        self._applied_ns = min(now_ns, self._queue[0][3]) if self._queue else now_ns
+                    self._advance(self._applied_ns)
+                    self._verify()
+            except Exception as error:  # noqa: BLE001
+                self._note_error("closing minutes", error)
             now = monotonic_ns()
             if self._dirty and now - self._last_publish_ns >= PUBLISH_EVERY_NS:
-                self._last_publish_ns = now
                 self._publish()
+                cost_ns = monotonic_ns() - now
+                self._last_publish_ns = now + PUBLISH_SHARE * cost_ns  # with many symbols less often: prints come first
+
+    def _note_error(self, doing: str, error: Exception) -> None:
+        """Count an exception and log it: one bad batch or bar must not end the feed."""
+        self._n_errors += 1
+        log.error("hub: %s failed", doing, exc_info=error)
 
     # -- what a source hands in (any thread; only enqueues) -----------------------------------------------------------------
 
@@ -262,9 +290,11 @@ class Hub:
                 is_full = self._queued_rows + rows > self._max_queued_rows and bool(self._queue)
             if is_full:
                 self._n_dropped += rows
-                self._dropped_since = self._dropped_since or self.clock.now_ns()
+                if kind != "quotes":
+                    first_ns = _first_ns(kind, payload)
+                    self._dropped_since = first_ns if self._dropped_since is None else min(self._dropped_since, first_ns)
                 return
-            self._queue.append((kind, payload, rows))
+            self._queue.append((kind, payload, rows, self.clock.now_ns()))
             self._queued_rows += rows
             self._changed.notify_all()
 
@@ -279,7 +309,8 @@ class Hub:
         changes = self._builder.add(good)
         for i, code in zip(changes.rejected, changes.reasons, strict=True):
             self._put_aside(good[i], Reject(code))
-        self._close(changes.symbol_ids, changes.rows)
+        if len(changes.rows):
+            self._close(changes.symbol_ids, changes.rows)
         self._dirty.update(self.symbols.name(int(sid)) for sid in np.unique(good["symbol_id"]))
 
     def _put_aside(self, row: np.void, why: Reject) -> None:
@@ -287,8 +318,10 @@ class Hub:
         self.quarantine.put(why.reason, symbol, int(row["ts_recv"]), repr(row))
         if why is Reject.TOO_LATE:  # its minute is no longer open for prints: history has to tell it
             minute = int(row["ts_event"]) // NS_PER_MIN * NS_PER_MIN
-            self._gaps.away(symbol, minute, minute + NS_PER_MIN, "a print came too late for its minute")
-            self._want(symbol, minute, minute + NS_PER_MIN)
+            held_from = self._book(symbol).minutes.first_ns
+            if held_from is not None and minute >= held_from:  # a minute that nobody holds needs no repair
+                self._gaps.away(symbol, minute, minute + NS_PER_MIN, "a print came too late for its minute")
+                self._want(symbol, minute, minute + NS_PER_MIN)
 
     def _apply_quotes(self, rows: np.ndarray) -> None:
         self._note_events(rows)
@@ -299,7 +332,10 @@ class Hub:
         symbol, rows = payload
         self._n_events += len(rows)
         self._last_event_ns = self.clock.now_ns()
-        self._add_closed(symbol, rows)
+        self._add_closed(symbol, self._clean_bars(symbol, rows))
+
+    def _clean_bars(self, symbol: str, rows: np.ndarray) -> np.ndarray:
+        return clean_bars(rows, symbol, self.calendar.sessions, self.clock.now_ns(), self.quarantine)
 
     def _apply_status(self, status: FeedStatus) -> None:
         self._status = status
@@ -312,15 +348,18 @@ class Hub:
         """Distrust the minutes that the gap touches and read them again once they can be had."""
         start = gap.start_ns // NS_PER_MIN * NS_PER_MIN
         end = -(-gap.end_ns // NS_PER_MIN) * NS_PER_MIN
+        first = start - LATE_MARGIN_NS if end - start < LONG_GAP_NS else self._week_start(start)
         for symbol in gap.symbols or tuple(self._watched):
             self._gaps.away(symbol, start, end, gap.reason)
-            book = self._book(symbol)
-            rows = book.minutes.rows_from(start)
-            rows = rows[(rows["ts_open"] < end) & (rows["is_complete"] == 1)]
-            if len(rows):
-                rows["is_complete"] = 0
-                book.minutes.upsert(rows)
-            self._want(symbol, start - LATE_MARGIN_NS, end)
+            if self._book(symbol).distrust(start, end, self._market_ns()):
+                self._dirty.add(symbol)
+            self._want(symbol, first, end)
+
+    def _week_start(self, ts_ns: int) -> int:
+        """Return where the week of a moment begins: what is older than the minutes held is rolled up from whole weeks only."""
+        table = self.calendar.sessions
+        week = week_number(table["date"])
+        return int(table["pre_open"][np.searchsorted(week, week[self.calendar.latest(ts_ns)])])
 
     def _apply_reset(self, reason: str) -> None:
         log.info("hub: reset (%s)", reason)
@@ -332,22 +371,26 @@ class Hub:
         self._dirty.clear()
         self._last_trades[:] = np.zeros((), TRADE_DTYPE)
         self._last_quotes[:] = np.zeros((), QUOTE_DTYPE)
-        self._last_event_ns = None
+        self._last_event_ns = self._dropped_since = None
+        self._last_due_minute = 0
+        self._left.clear()
         for symbol, book in self._books.items():
             book.reset()
             if symbol in self._watched:
-                self._ensure_history(book, FIRST_SESSIONS)
+                self._ensure_history(book, max(FIRST_SESSIONS, book.depth))
 
     def _apply_history(self, outcome: Outcome) -> None:
         job = outcome.job
         if job.epoch != self.epoch:
             return
         if outcome.history is not None:
-            self._add_closed(job.symbol, outcome.history.rows)
+            self._add_closed(job.symbol, self._clean_bars(job.symbol, outcome.history.rows))
             if outcome.history.is_complete:
                 self._gaps.repair(job.symbol, job.start_ns, job.end_ns)
-        if outcome.is_final and outcome.error is not None:
-            self._gaps.open(job.symbol, job.start_ns, job.end_ns, str(outcome.error))
+                return
+        if outcome.is_final:
+            why = str(outcome.error) if outcome.error is not None else "history could not be proved complete"
+            self._gaps.open(job.symbol, job.start_ns, job.end_ns, why, is_hopeless=outcome.is_hopeless)
 
     def _note_events(self, rows: np.ndarray) -> None:
         if not len(rows):
@@ -368,7 +411,7 @@ class Hub:
 
     def _market_ns(self) -> int:
         """Market time as far as events are applied."""
-        return self.clock.now_ns() if self._drives_time else self._applied_ns
+        return self._applied_ns
 
     def _publish_due(self, now_ns: int) -> None:
         """Once a minute, publish every watched symbol: rolled bars become final though no print came since."""
@@ -386,6 +429,8 @@ class Hub:
             self._add_closed(symbol, mine)
 
     def _add_closed(self, symbol: str, rows: np.ndarray) -> None:
+        if not len(rows):
+            return
         book = self._book(symbol)
         if book.add_minutes(rows, self._market_ns()):
             self._dirty.add(symbol)
@@ -414,8 +459,11 @@ class Hub:
             book = self._books.get(symbol)
             if book is not None:
                 sid = self.symbols.get(symbol)
-                open_minutes = self._builder.open_bars(sid) if sid is not None else np.zeros(0, BAR_DTYPE)
-                book.publish(open_minutes, now_ns)
+                try:
+                    open_minutes = self._builder.open_bars(sid) if sid is not None else np.zeros(0, BAR_DTYPE)
+                    book.publish(open_minutes, now_ns)
+                except Exception as error:  # noqa: BLE001  the other symbols are published
+                    self._note_error(f"publishing {symbol}", error)
 
     def _verify(self) -> None:
         """Compare recent minutes with the source's history now and then: a healthy stream still loses single frames."""
@@ -426,13 +474,15 @@ class Hub:
             end = (now_ns - self._grace_ns) // NS_PER_MIN * NS_PER_MIN
             for symbol in self._watched:
                 self._want(symbol, end - self._verify_ns - LATE_MARGIN_NS, end)
+            for gap in self._gaps.all():  # reads that were given up: the provider may be back
+                if not gap.is_hopeless and gap.end_ns < now_ns - OVERDUE_NS and not self._backfiller.pending(gap.symbol):
+                    self._want(gap.symbol, gap.start_ns, gap.end_ns)
         self._last_verify_ns = now_ns
 
     # -- history -------------------------------------------------------------------------------------------------------------
 
     def _fetch(self, symbol: str, start_ns: int, end_ns: int) -> Any:
-        is_recent = end_ns > self.clock.now_ns() - LATE_MARGIN_NS - self._verify_ns
-        return (self.archive.refresh if is_recent else self.archive.read)(symbol, start_ns, end_ns)
+        return self.archive.read(symbol, start_ns, end_ns)
 
     def _want(self, symbol: str, start_ns: int, end_ns: int) -> None:
         """Ask for a span; when its last minute is still open, only after it can be had."""
@@ -440,6 +490,7 @@ class Hub:
 
     def _ensure_history(self, book: SymbolBook, sessions: int) -> None:
         """Ask for whole weeks of minutes back to `sessions` before now, newest chunk first, unless that was done."""
+        book.depth = max(book.depth, sessions)
         now_ns = self.clock.now_ns()
         table = self.calendar.sessions
         index = self.calendar.latest(now_ns)
@@ -479,25 +530,37 @@ class Hub:
             raise SymbolError(f"symbol: received {choices(symbol, known)} (all that source {self.source.info.name!r} has)")
         if symbol in self._watched:
             return
-        self.source.subscribe([symbol])  # without the lock: a source may hold its own while it waits for room in the queue
-        with self._lock:
+        with self._watch_lock:
             if symbol in self._watched:
                 return
-            self.symbols.intern(symbol)
-            self._watched[symbol] = None
-            book = self._book(symbol)
-            if not self.source.info.is_replay:
-                now_ns = self.clock.now_ns()
-                minute, sure = (t // NS_PER_MIN * NS_PER_MIN for t in (now_ns, now_ns + SUBSCRIBE_NS))
-                self._gaps.away(symbol, minute, sure + NS_PER_MIN, "watching began in this minute")
-                self._want(symbol, minute, sure + NS_PER_MIN)
-            self._ensure_history(book, FIRST_SESSIONS)
+            self.source.subscribe([symbol])  # without the hub's lock: a source may hold its own while it waits for room in the queue
+            with self._lock:
+                self.symbols.intern(symbol)
+                self._watched[symbol] = None
+                self._begin_history(self._book(symbol))
+
+    def _begin_history(self, book: SymbolBook) -> None:
+        """Ask for what went before the first print to come, and distrust minutes of which prints may be missing."""
+        now_ns = self.clock.now_ns()
+        minute, sure = (t // NS_PER_MIN * NS_PER_MIN for t in (now_ns, now_ns + SUBSCRIBE_NS))
+        left_ns = self._left.pop(book.symbol, None)
+        if left_ns is not None or not self.source.info.is_replay:
+            start = minute if left_ns is None else left_ns // NS_PER_MIN * NS_PER_MIN
+            first = start if minute - start < LONG_GAP_NS else self._week_start(start)
+            self._gaps.away(book.symbol, start, sure + NS_PER_MIN, "the symbol was not watched before")
+            self._want(book.symbol, first, sure + NS_PER_MIN)
+        self._ensure_history(book, FIRST_SESSIONS)
 
     def unwatch(self, symbol: str) -> None:
         """Stop following a symbol; its bars stay readable. Harmless when not watched."""
-        with self._lock:
-            was_watched = self._watched.pop(symbol, "no") is None
-        if was_watched:
+        with self._watch_lock:
+            with self._lock:
+                if symbol not in self._watched:
+                    return
+                del self._watched[symbol]
+                now_ns = self._left[symbol] = self.clock.now_ns()
+                minute = now_ns // NS_PER_MIN * NS_PER_MIN
+                self._gaps.miss(symbol, minute, minute + NS_PER_MIN + SUBSCRIBE_NS)
             self.source.unsubscribe([symbol])
 
     def watched(self) -> tuple[str, ...]:
@@ -507,11 +570,16 @@ class Hub:
     def series(self, symbol: str, timeframe: str | Timeframe) -> Series:
         """Return the live series of a symbol (watching it) and timeframe, and have its history read deep enough to chart."""
         frame = Timeframe.parse(timeframe)
+        book = self._books.get(symbol) if symbol in self._watched else None
+        ready = book.ready.get(frame.label) if book is not None else None
+        if ready is not None:  # asked for before: no lock, whoever asks at every frame waits for nobody
+            return ready
         self.watch(symbol)
         with self._lock:
             book = self._book(symbol)
             series = book.series(frame, self._market_ns())
             self._ensure_history(book, _sessions_wanted(frame))
+            book.ready[frame.label] = series
         return series
 
     def cursor(self, symbol: str, timeframe: str | Timeframe, n: int | None = None) -> Cursor:
@@ -527,18 +595,24 @@ class Hub:
         if len(inside) >= limit or self.calendar.span[0] >= before_ns:
             return inside[-limit:]
         end = int(inside["ts_open"][0]) if len(inside) else before_ns
-        return np.concatenate([self._read_back(symbol, frame, end, limit - len(inside)), inside])[-limit:]
+        parts, sessions = [inside], _sessions_wanted(frame, limit - len(inside))
+        while sum(map(len, parts)) < limit and end > self.calendar.span[0] and sessions <= 2 * DEEPEST_SESSIONS:
+            part, begin = self._read_back(symbol, frame, end, sessions)
+            parts.insert(0, part)
+            end, sessions = min(begin, end), 2 * sessions  # a symbol that seldom trades has fewer bars a session: look further back
+        return np.concatenate(parts)[-limit:]
 
-    def _read_back(self, symbol: str, frame: Timeframe, before_ns: int, limit: int) -> np.ndarray:
+    def _read_back(self, symbol: str, frame: Timeframe, before_ns: int, sessions: int) -> tuple[np.ndarray, int]:
+        """Return the closed bars that open in the weeks before a moment, rolled up from whole weeks, and where those weeks begin."""
         table = self.calendar.sessions
         week = week_number(table["date"])
         last = self.calendar.latest(before_ns - 1)
-        wanted = _sessions_wanted(frame, limit)
-        first = int(np.searchsorted(week, week[max(0, last - wanted)]))
-        until = int(table["pre_open"][int(np.searchsorted(week, week[last], side="right")) - 1]) if frame.label == "1w" else before_ns
-        rows = self.archive.read(symbol, int(table["pre_open"][first]), max(until, before_ns)).rows
+        begin = self._week_start(int(table["pre_open"][max(0, last - sessions)]))
+        week_end = int(table["post_close"][int(np.searchsorted(week, week[last], side="right")) - 1])
+        until = before_ns if frame.label == "1m" else min(week_end, self.clock.now_ns())
+        rows = self._clean_bars(symbol, self.archive.read(symbol, begin, until).rows)
         rolled = rows if frame.label == "1m" else rollup(rows, frame, table, anchor=self._anchor)
-        return rolled[rolled["ts_open"] < before_ns]
+        return rolled[(rolled["ts_open"] < before_ns) & (rolled["ts_close"] <= self.clock.now_ns())], begin
 
     def bars(
         self,
@@ -580,23 +654,40 @@ class Hub:
     def board(self, symbol: str) -> BoardRow:
         """Return the watchlist line of a symbol."""
         book = self._books.get(symbol)
-        return BoardRow(symbol) if book is None else board_row(book, self.calendar, self.clock.now_ns())
+        if book is None:
+            return BoardRow(symbol)
+        now_ns, minutes = self.clock.now_ns(), book.minutes
+        state = (minutes.epoch, minutes.seq, minutes.forming_version, now_ns // NS_PER_MIN)
+        known = self._boards.get(symbol)
+        if known is None or known[0] != state:
+            known = self._boards[symbol] = (state, board_row(book, self.calendar, now_ns))
+        return known[1]
+
+    def vwap(self, symbol: str, n: int | None = None) -> np.ndarray:
+        """Return the average price of the present regular session, from 09:30 on, with bands of 1 and 2 standard deviations.
+
+        VWAP_DTYPE, one row for each of the newest `n` (default all) minutes of the session, the forming one last.
+        """
+        update = self.series(symbol, "1m").snapshot()
+        rows = update.rows if update.forming is None else np.concatenate([update.rows, update.forming])
+        return session_vwap(rows, self.calendar, n)
 
     def health(self, symbol: str | None = None) -> Health:
         """Return how far the feed, or one symbol of it, can be trusted at this moment."""
         now_ns = self.clock.now_ns()
         segment = self.calendar.segment(now_ns)
-        last_ns = self._last_event_ns
+        last_ns = event_ns = self._last_event_ns
         if symbol is not None:
             row = self._newest(self._last_trades, symbol)
             last_ns = None if row is None else int(row["ts_event"])
         reading = self._backfiller.due(symbol)
         with self._lock:
             overdue = self._gaps.overdue(now_ns - OVERDUE_NS, symbol)
-        notes = FeedNotes(
-            self._status, self.source.info, segment, now_ns, self._last_event_ns, self._stale_after_s, reading, overdue, self._n_errors
-        )
-        mode, reason = decide(notes)
+        bell_ns = int(self.calendar.sessions["open"][self.calendar.latest(now_ns)])
+        quiet_since = max(event_ns or 0, self._status.ts_ns, bell_ns) if self._watched else None
+        info, stale_s = self.source.info, self._stale_after_s
+        mode, reason = decide(FeedNotes(self._status, info, segment, now_ns, quiet_since, stale_s, reading, overdue, self._n_errors))
+        p50, p95 = self._latency.percentiles()
         return Health(
             mode=mode,
             reason=reason,
@@ -605,8 +696,8 @@ class Hub:
             ts_ns=now_ns,
             segment=segment,
             age_s=None if last_ns is None else max(0.0, (now_ns - last_ns) / NS_PER_S),
-            latency_p50_ms=self._latency.percentile(50),
-            latency_p95_ms=self._latency.percentile(95),
+            latency_p50_ms=p50,
+            latency_p95_ms=p95,
             n_events=self._n_events,
             gaps=overdue,
             gaps_repaired=self._gaps.n_repaired,
@@ -638,6 +729,18 @@ class Hub:
 
     def __repr__(self) -> str:
         return f"<Hub {self.source.info.name} {self.health().mode.value}: {', '.join(self._watched) or 'nothing watched'}>"
+
+    def _repr_html_(self) -> str:
+        health = self.health()
+        title = html.escape(f"Hub: {self.source.info.name} ({self.source.info.detail}), {health.mode.value} {health.reason}")
+        lines = (self.board(symbol) for symbol in self._watched)
+        body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line.cells())}</tr>" for line in lines)
+        return f"<table><caption>{title}</caption><tr><th>symbol</th><th>last</th><th>change</th><th>volume</th></tr>{body}</table>"
+
+
+def _first_ns(kind: str, payload: Any) -> int:
+    """Return the market time of the earliest event in a batch of prints or bars."""
+    return int(payload["ts_event"].min()) if kind == "trades" else int(payload[1]["ts_open"].min())
 
 
 def _sessions_wanted(frame: Timeframe, bars: int = CHART_BARS) -> int:

@@ -1,10 +1,12 @@
 """Which of two closed bars of the same minute stands: by rule, not by arrival.
 
 1. A bar whose minute the feed did not wholly see (`is_complete` 0) gives way to one that did.
-2. Between equals the better witness stands: the provider's own streamed bar, then the bar built here from trades, then
-   history and files. A bar of the same kind sent again replaces the earlier one (providers re-send bars for late prints).
-3. A worse witness wins only by having seen more prints (by volume when prints are not counted): prints are added to a minute,
-   so the one that saw more is the later state of the same minute.
+2. A bar of the same kind sent again replaces the earlier one (providers re-send bars for late prints and corrections).
+3. Of two kinds the one with more volume stands: prints are added to a minute, so it is the later state of the same minute.
+4. At the same volume the better witness stands: the provider's own streamed bar, then the bar built here from trades, then
+   history and files.
+
+3 and 4 order all bars of a minute the same way whichever is asked first, so the order of arrival decides nothing.
 
 The forming bar is never merged: it belongs to the live feed alone. Floor 2.
 """
@@ -16,18 +18,17 @@ import numpy as np
 from workbench.types import BarSource
 
 _RANK = np.zeros(256, np.int8)  # BarSource -> how good a witness
-_RANK[[BarSource.PROVIDER, BarSource.TRADES]] = 3, 2
-_RANK[[BarSource.REST, BarSource.FILE, BarSource.SIMULATED]] = 1
-_MORE = 1 + 1e-9  # volumes are sums of floats
+for _rank, _source in enumerate((BarSource.SIMULATED, BarSource.FILE, BarSource.REST, BarSource.TRADES, BarSource.PROVIDER), start=1):
+    _RANK[_source] = _rank
+_DIGITS = 4  # of a volume; below that it is the noise of float sums
 
 
 def replaces(new: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Return, row by row, whether `new` takes the place of `held`. BAR_DTYPE arrays of the same minutes, shape (n,); bool (n,)."""
     new_complete, held_complete = new["is_complete"].astype(bool), held["is_complete"].astype(bool)
     new_rank, held_rank = _RANK[new["source"]], _RANK[held["source"]]
-    counted = ~(np.isnan(new["n_trades"]) | np.isnan(held["n_trades"]))
-    saw_more = np.where(counted, new["n_trades"] > held["n_trades"], new["volume"] > held["volume"] * _MORE)
-    as_good = (new_rank >= held_rank) | saw_more
+    new_volume, held_volume = np.round(new["volume"], _DIGITS), np.round(held["volume"], _DIGITS)
+    as_good = np.where(new_volume == held_volume, new_rank >= held_rank, new_volume > held_volume) | (new["source"] == held["source"])
     chosen: np.ndarray = np.where(new_complete == held_complete, as_good, new_complete)
     return chosen
 

@@ -9,8 +9,11 @@ from typing import Protocol
 
 import numpy as np
 
+from workbench.clock import NS_PER_MIN
 from workbench.errors import HistoryError
 from workbench.sources.base import History, Source
+
+LATE_NS = 20 * NS_PER_MIN  # providers change a minute for about a quarter of an hour after its end
 
 
 class MinuteStore(Protocol):
@@ -34,23 +37,28 @@ class MinuteArchive:
         self._store = store
 
     def read(self, symbol: str, start_ns: int, end_ns: int) -> History:
-        """Return closed minutes of [start_ns, end_ns), never newer than the source's clock. Raises what the source raises."""
+        """Return closed minutes of [start_ns, end_ns), never newer than the source's clock. Raises what the source raises.
+
+        Minutes that late prints may still change are always read from the source, and never called complete in the store.
+        """
         if self._store is None:
             return self._cut(self._source.history(symbol, start_ns, end_ns))
-        notes, is_complete = [], True
-        for start, end in self._store.missing(symbol, start_ns, end_ns):
-            answer = self._source.history(symbol, start, end)
-            is_complete &= answer.is_complete
-            notes.append(answer.note)
-            self._store.write(symbol, answer.rows, complete=(start, end) if answer.is_complete else None)
+        settled_ns = min(end_ns, (self._source.clock.now_ns() - LATE_NS) // NS_PER_MIN * NS_PER_MIN)
+        answers = [self._ask(symbol, start, end, is_settled=True) for start, end in self._missing(symbol, start_ns, settled_ns)]
+        if max(start_ns, settled_ns) < end_ns:
+            answers.append(self._ask(symbol, max(start_ns, settled_ns), end_ns, is_settled=False))
         rows = self._store.read(symbol, start_ns, end_ns)
-        return self._cut(History(rows, is_complete, "; ".join(n for n in notes if n)))
+        notes = "; ".join(answer.note for answer in answers if answer.note)
+        return self._cut(History(rows, all(answer.is_complete for answer in answers), notes))
 
-    def refresh(self, symbol: str, start_ns: int, end_ns: int) -> History:
-        """Return the source's present answer for a span though the store has it (late prints change recent bars)."""
+    def _missing(self, symbol: str, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+        return self._store.missing(symbol, start_ns, end_ns) if self._store is not None and start_ns < end_ns else []
+
+    def _ask(self, symbol: str, start_ns: int, end_ns: int, *, is_settled: bool) -> History:
+        """Read a span from the source into the store."""
         answer = self._cut(self._source.history(symbol, start_ns, end_ns))
-        if self._store is not None and len(answer.rows):
-            self._store.write(symbol, answer.rows)
+        if self._store is not None and (len(answer.rows) or answer.is_complete):
+            self._store.write(symbol, answer.rows, complete=(start_ns, end_ns) if answer.is_complete and is_settled else None)
         return answer
 
     @property
@@ -59,7 +67,8 @@ class MinuteArchive:
         return self._store is not None
 
     def keep(self, symbol: str, rows: np.ndarray) -> None:
-        """Store closed minutes that the hub built."""
+        """Store closed minutes that the hub built; those not wholly seen are left for history to tell."""
+        rows = rows[rows["is_complete"] == 1]
         if self._store is not None and len(rows):
             self._store.write(symbol, rows)
 

@@ -9,12 +9,17 @@ Floor 2. Written by the hub's thread alone; read from any thread; rows handed ou
 
 from __future__ import annotations
 
+import asyncio
+import html
 import threading
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from workbench.hub.ring import Ring
+from workbench.sessions import to_ny
 from workbench.types import BAR_DTYPE, Timeframe
 
 LOG_CAPACITY = 2048
@@ -81,9 +86,9 @@ class Series:
             return self._merge(held, rows)
 
     def set_forming(self, row: np.ndarray | None) -> None:
-        """Publish the bars still open (shape (1,) or (2,), oldest first, taken over by the series), or None when there is none."""
+        """Publish the bars still open (oldest first, taken over by the series; normally one or two), or None when there is none."""
         with self._lock:
-            self._forming = row
+            self._forming = row if row is not None and len(row) else None
             self._forming_version += 1
 
     def reset(self) -> None:
@@ -152,10 +157,15 @@ class Series:
             return int(self._bars.view()["ts_open"][-1]) if len(self._bars) else None
 
     @property
+    def forming_version(self) -> int:
+        """A number that grows with every publication of the open bars."""
+        return self._forming_version
+
+    @property
     def forming(self) -> np.ndarray | None:
         """The bars still open, shape (1,) or (2,), or None."""
-        row = self._forming
-        return None if row is None else row.copy()
+        with self._lock:
+            return self._forming_copy()
 
     def snapshot(self, n: int | None = None) -> Update:
         """Return the newest `n` closed bars, the forming bar and where a cursor has to go on from, all of one moment."""
@@ -175,6 +185,17 @@ class Series:
         """Return a new cursor; its first read is a snapshot of the newest `n` bars."""
         return Cursor(self, n)
 
+    def __repr__(self) -> str:
+        return f"<Series {self.symbol} {self.timeframe.label}: {len(self)} bars, change {self.seq}>"
+
+    def _repr_html_(self) -> str:
+        update = self.snapshot(5)
+        rows = update.rows if update.forming is None else np.concatenate([update.rows, update.forming])
+        head = "".join(f"<th>{name}</th>" for name in ("open (New York)", "open", "high", "low", "close", "volume", ""))
+        body = "".join(_html_row(row) for row in rows)
+        title = html.escape(f"{self.symbol} {self.timeframe.label}: {len(self)} closed bars")
+        return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table>"
+
     def _tail(self, n: int | None) -> np.ndarray:
         view = self._bars.view()
         return view if n is None else view[max(0, len(view) - n) :]
@@ -183,7 +204,13 @@ class Series:
         return Update(self._tail(n).copy(), self._forming_copy(), True, self.epoch, self.seq)
 
     def _forming_copy(self) -> np.ndarray | None:
-        return None if self._forming is None else self._forming.copy()
+        """Return the open bars newer than every closed one: a bar just closed is not told a second time as forming."""
+        rows = self._forming
+        if rows is None:
+            return None
+        if len(self._bars):
+            rows = rows[rows["ts_open"] > self._bars.view()["ts_open"][-1]]
+        return rows.copy() if len(rows) else None
 
 
 class Cursor:
@@ -214,6 +241,20 @@ class Cursor:
         """Changes of closed bars that were not read yet."""
         return self.series.seq - self._seq if self._epoch == self.series.epoch else self.series.seq
 
+    async def stream(self, interval_s: float = 0.05) -> AsyncIterator[Update]:
+        """Yield an update whenever there is news, looked for every `interval_s` [s]: `async for update in cursor.stream()`."""
+        while True:
+            if self.has_news:
+                yield self.read()
+            await asyncio.sleep(interval_s)
+
+    def to_streamz(self, interval_s: float = 0.05) -> Any:
+        """Return a `streamz.Stream` of updates; nothing flows before its `start()`. Needs streamz (the extra `lab`).
+
+        Runs on the event loop of the caller (a notebook's, a Panel session's) when there is one, else on one of streamz's own.
+        """
+        return _streamz_source(self, interval_s)
+
 
 _VALUES = ("ts_close", "open", "high", "low", "close", "volume", "vwap", "vw_std", "n_trades", "is_partial", "is_complete", "source")
 
@@ -224,3 +265,25 @@ def same_values(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     for name in _VALUES:
         same &= (a[name] == b[name]) | ((a[name] != a[name]) & (b[name] != b[name]))
     return same
+
+
+def _html_row(row: np.void) -> str:
+    cells = [f"{to_ny(int(row['ts_open'])):%Y-%m-%d %H:%M}"]
+    cells += [f"{row[name]:,.2f}" for name in ("open", "high", "low", "close")]
+    cells += [f"{row['volume']:,.0f}", "forming" if row["is_partial"] else ""]
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _streamz_source(cursor: Cursor, interval_s: float) -> Any:
+    import streamz
+
+    class CursorSource(streamz.Source):
+        """Emits the cursor's updates while started."""
+
+        async def run(self) -> None:
+            while not self.stopped:
+                if cursor.has_news:
+                    await self.emit(cursor.read(), asynchronous=True)
+                await asyncio.sleep(interval_s)
+
+    return CursorSource(ensure_io_loop=True)
