@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from datetime import date
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from tests.oracles import bars_pandas
 from workbench import conditions
 from workbench.errors import RecordError
+from workbench.hub import bars
 from workbench.hub.bars import MinuteBuilder, Reject, build, build_bars, rule_code, warm
 from workbench.sessions import SessionCalendar, ny_ns
 from workbench.types import BAR_DTYPE, TRADE_DTYPE, Bar, bar_from_row
@@ -58,7 +60,7 @@ def stream(trades, sessions, cuts=(), *, late_minutes=16, clock=None):
     builder = MinuteBuilder(sessions, grace_ns=2 * SECOND, late_minutes=late_minutes, symbols=1)
     held, rejected = {}, []
     edges = [0, *sorted(cuts), len(trades)]
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in itertools.pairwise(edges):
         changes = builder.add(trades[a:b])
         rejected += [(a + int(i), int(r)) for i, r in zip(changes.rejected, changes.reasons, strict=True)]
         keep(held, changes.symbol_ids, changes.rows)
@@ -542,3 +544,16 @@ def check_real(raw, calendar, sessions):
     assert_like_twin(built.rows, twin)
     assert built.volume_without_bar == builder.volume_without_bar == homeless
     assert len(built.rejected) == len(rejected) == outside
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_batch_spread_over_cores_is_the_same_batch(calendar, monkeypatch, shuffle):
+    trades = random_day(np.random.default_rng(3), 5000)
+    trades["price"][[10, 3000]] = np.nan
+    whole = batch(trades, calendar)
+    monkeypatch.setattr(bars, "PART", 700)
+    arrived = np.random.default_rng(1).permutation(trades) if shuffle else trades
+    spread = batch(arrived, calendar)
+    assert spread.rows.tobytes() == whole.rows.tobytes()
+    assert spread.volume_without_bar == whole.volume_without_bar
+    assert np.isnan(arrived["price"][spread.rejected]).tolist() == [True, True]

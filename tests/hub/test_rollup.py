@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date
 
 import numpy as np
@@ -203,7 +204,7 @@ def test_bar_by_bar_gives_the_bars_of_the_batch(seed, keep, pieces, anchor, tick
             told[roller.timeframes[i]].append(bar.copy())
 
     edges = [0, *sorted(rng.integers(0, len(rows) + 1, pieces)), len(rows)]
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in itertools.pairwise(edges):
         hear(*roller.add(rows[a:b]))
         if ticking and b > a:
             hear(*roller.advance(int(rows["ts_close"][b - 1])))

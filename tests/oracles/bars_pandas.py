@@ -6,6 +6,7 @@ exchange calendar; nothing is shared with the package.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import exchange_calendars
@@ -16,8 +17,8 @@ MINUTE = pd.Timedelta(minutes=1)
 
 # id -> (high/low, open/close, volume) for the ids that restrict anything; typed in from the consolidated column of the vendor's table.
 RESTRICTED = {
-    **{i: (False, False, True) for i in (2, 7, 12, 13, 20, 21, 29, 37, 52, 53)},
-    **{i: (True, False, True) for i in (5, 10, 22, 32, 33)},
+    **dict.fromkeys((2, 7, 12, 13, 20, 21, 29, 37, 52, 53), (False, False, True)),
+    **dict.fromkeys((5, 10, 22, 32, 33), (True, False, True)),
     15: (False, False, False),
     16: (False, False, False),
     38: (True, True, False),
@@ -106,7 +107,7 @@ def bucket(ts: pd.Timestamp, sessions: pd.DataFrame, timeframe: str, anchor: str
         return week["open"].iloc[0].value, week["close"].iloc[-1].value
     length = pd.Timedelta(timeframe.replace("m", "min"))
     edges = [day["pre"], day["open"], day["close"], day["post"]]
-    start, end = next((a, b) for a, b in zip(edges, edges[1:]) if a <= ts < b)
+    start, end = next((a, b) for a, b in itertools.pairwise(edges) if a <= ts < b)
     if timeframe == "4h" and anchor == "session_eth":
         start, end = edges[0], edges[-1]
     if timeframe == "4h" and anchor == "natural":

@@ -16,8 +16,11 @@ Floor 2. numba is imported with the first builder or the first batch; `warm()` d
 from __future__ import annotations
 
 import functools
+import itertools
+import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -31,6 +34,7 @@ from workbench.types import BAR_DTYPE, TRADE_DTYPE
 
 NS_PER_MIN = 60_000_000_000
 MICRO_NS = 50_000_000
+PART = 500_000  # prints that are worth a core
 
 
 class Reject(IntEnum):
@@ -129,7 +133,7 @@ def session_rows(sessions: SessionCalendar | np.ndarray) -> np.ndarray:
     """Return SESSION_DTYPE rows of a calendar (or the rows themselves), checked to begin and end on whole minutes."""
     rows = sessions.sessions if isinstance(sessions, SessionCalendar) else np.asarray(sessions)
     if rows.dtype != SESSION_DTYPE or not len(rows):
-        raise RecordError(f"sessions: received {rows.dtype} shape {rows.shape}; allowed: a SessionCalendar or SESSION_DTYPE rows, at least one")
+        raise RecordError(f"sessions: received {rows.dtype} shape {rows.shape}; allowed: a SessionCalendar or SESSION_DTYPE rows")
     if any((rows[name] % NS_PER_MIN).any() for name in ("pre_open", "open", "close", "post_close")):
         raise RecordError("sessions: received a session that begins or ends inside a minute; allowed: whole minutes")
     return np.ascontiguousarray(rows)
@@ -209,19 +213,46 @@ def _check_columns(ts: np.ndarray, columns: dict[str, np.ndarray | None]) -> Non
 def _build_sorted(
     ts: np.ndarray, price: np.ndarray, size: np.ndarray, sequence: np.ndarray, ids: np.ndarray, mask: np.ndarray, sessions: np.ndarray
 ) -> Built | None:
-    """Return the bars of prints in order of (ts, sequence), or None when they are not in order."""
-    room = min(len(ts), _minutes_between(sessions, int(ts[0]), int(ts[-1])) + 1)
+    """Return the bars of prints in order of (ts, sequence), or None when they are not in order. Large batches on all cores."""
+    columns = (ts, price, size, sequence, ids, mask)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    edges = _minute_edges(ts, min(cores, len(ts) // PART))
+    if len(edges) == 2:
+        return _build_part(columns, sessions, 0, len(ts))
+    with ThreadPoolExecutor(len(edges) - 1) as pool:
+        parts = list(pool.map(lambda ab: _build_part(columns, sessions, *ab), itertools.pairwise(edges)))
+    found = [part for part in parts if part is not None]
+    if len(found) < len(parts) or any(ts[k - 1] > ts[k] for k in edges[1:-1]):
+        return None
+    joined = [np.concatenate([getattr(part, name) for part in found]) for name in ("rows", "rejected", "reasons")]
+    return Built(joined[0], sum(part.volume_without_bar for part in found), joined[1], joined[2])
+
+
+def _minute_edges(ts: np.ndarray, parts: int) -> list[int]:
+    """Return where to cut a batch into about `parts` pieces, between minutes."""
+    edges = [0]
+    for k in range(1, parts):
+        at = len(ts) * k // parts
+        edges.append(at + int(np.searchsorted(ts[at:], ts[at] // NS_PER_MIN * NS_PER_MIN + NS_PER_MIN)))
+    return [*sorted({*edges} - {len(ts)}), len(ts)]
+
+
+def _build_part(columns: tuple[np.ndarray, ...], sessions: np.ndarray, a: int, b: int) -> Built | None:
+    """Return the bars of prints a..b-1, or None when they are not in order."""
+    columns = tuple(column[a:b] if len(column) else column for column in columns)
+    ts = columns[0]
+    room = min(b - a, _minutes_between(sessions, int(ts[0]), int(ts[-1])) + 1)
     out = np.empty(room, BAR_DTYPE)
-    rejected = np.empty(len(ts), np.int64)  # pages that are not written cost nothing
+    rejected = np.empty(b - a, np.int64)  # pages that are not written cost nothing
     held, tally = np.zeros(1), np.zeros(4, np.int64)
     k = _kernels()
-    rules, sums = np.empty(k.CHUNK, np.uint8), np.empty((len(k.SUMS), k.WIDTH))
-    k.build(ts, price, size, sequence, ids, mask, rule_tables(), sessions, out, held, rejected, tally, rules, sums)
+    rules, sums = np.empty(k.CHUNK, np.uint8), np.empty(k.SUMS_SHAPE)
+    k.build(*columns, rule_tables(), sessions, out, held, rejected, tally, rules, sums)
     if tally[k.UNSORTED]:
         return None
-    bad = rejected[: tally[k.N_BAD]].copy()
+    bad = rejected[: tally[k.N_BAD]]
     n = int(tally[k.N_ROWS])
-    return Built(out[:n] if 2 * n >= room else out[:n].copy(), float(held[0]), bad >> 8, (bad & 255).astype(np.uint8))
+    return Built(out[:n] if 2 * n >= room else out[:n].copy(), float(held[0]), (bad >> 8) + a, (bad & 255).astype(np.uint8))
 
 
 def _minutes_between(sessions: np.ndarray, first: int, last: int) -> int:
@@ -265,6 +296,9 @@ class MinuteBuilder:
         self._held = np.zeros(1)
         self._rejected = np.empty(1024, np.int64)
         self._spill = np.zeros(64, BAR_DTYPE)
+        self._heads, self._cells = np.zeros(0, self._k.HEAD_DTYPE), np.zeros(0, self._k.CELL_DTYPE)
+        self._book = np.zeros(self._k.BOOK_HEAD, np.int64)
+        self._book[self._k.OLDEST] = self._k.NEVER
         self._make_room(max(symbols, 1))
 
     # -- prints in ---------------------------------------------------------------------------------------------------------------
@@ -303,12 +337,10 @@ class MinuteBuilder:
         """Give every symbol id below `symbols` its cells, keeping what there is."""
         heads, cells = np.zeros(symbols, self._k.HEAD_DTYPE), np.zeros(symbols * self._ring, self._k.CELL_DTYPE)
         book = np.zeros(self._k.BOOK_HEAD + 2 * len(cells), np.int64)
-        book[self._k.OLDEST] = self._k.NEVER
-        if hasattr(self, "_heads"):
-            head, had = self._k.BOOK_HEAD, len(self._cells)
-            heads[: len(self._heads)], cells[:had] = self._heads, self._cells
-            book[: head + had] = self._book[: head + had]
-            book[head + len(cells) : head + len(cells) + had] = self._book[head + had :]
+        head, had = self._k.BOOK_HEAD, len(self._cells)
+        heads[: len(self._heads)], cells[:had] = self._heads, self._cells
+        book[: head + had] = self._book[: head + had]
+        book[head + len(cells) : head + len(cells) + had] = self._book[head + had :]
         self._heads, self._cells, self._book = heads, cells, book
         self._note_addresses()
 
@@ -333,7 +365,7 @@ class MinuteBuilder:
     # -- the clock ---------------------------------------------------------------------------------------------------------------
 
     def advance(self, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """Close the minutes with ts_close + grace <= `now_ns`; return their (symbol_ids, BAR_DTYPE rows), oldest first, each exactly once."""
+        """Close the minutes with ts_close + grace <= `now_ns`; return (symbol_ids, BAR_DTYPE rows), oldest first, each exactly once."""
         due = int(now_ns) - self.grace_ns
         if self._book[self._k.OLDEST] > due - NS_PER_MIN:
             return _NO_IDS, _NO_ROWS

@@ -23,7 +23,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-from workbench.hub.lanes import SUMS, WIDTH, sum_lanes
+from workbench.hub.lanes import N_SUMS, WIDTH, sum_lanes
 from workbench.sessions import SESSION_DTYPE
 from workbench.types import BAR_DTYPE
 
@@ -533,6 +533,7 @@ def forget(heads: Any, cells: Any, ring: int, book: Any, symbol_id: int) -> None
 # -- batch: one symbol, sorted columns ------------------------------------------------------------------------------------------
 
 CHUNK = 1024
+SUMS_SHAPE = (N_SUMS, WIDTH)
 N_ROWS, N_BAD, UNSORTED, TALLY = 0, 1, 2, 4
 
 

@@ -19,6 +19,7 @@ from numba.np.arrayobj import make_array
 
 WIDTH = 8
 SUMS = ("high", "low", "v", "v_err", "vp", "vp_err", "vpp", "vpp_err", "n")  # rows of the sums array; `low` is kept negated
+N_SUMS = len(SUMS)
 
 _F8 = ir.DoubleType()
 _VECTOR = ir.VectorType(_F8, WIDTH)
@@ -114,10 +115,9 @@ def _emit_step(emit: _Emit, here: dict[str, Any], sound: Any, p: Any, v: Any, ru
         return b.icmp_unsigned("==", b.and_(rule, ir.Constant(_BYTES, [bit] * WIDTH)), ir.Constant(_BYTES, [0] * WIDTH))
 
     zero, top = _floats(0.0), _floats(np.inf)
-    checks = (b.fcmp_ordered(">", p, zero), b.fcmp_ordered("<", p, top), b.fcmp_ordered(">=", v, zero), b.fcmp_ordered("<", v, top), free(128))
-    ok = b.load(sound)
-    for check in checks:
-        ok = b.and_(ok, check)
+    ok = b.and_(b.load(sound), free(128))
+    for relation, x, bound in ((">", p, zero), ("<", p, top), (">=", v, zero), ("<", v, top)):
+        ok = b.and_(ok, b.fcmp_ordered(relation, x, bound))
     b.store(ok, sound)
     sets_range, counts = free(1), free(4)
     bottom = _floats(-np.inf)

@@ -28,7 +28,14 @@ ROLLED = tuple(label for label in TIMEFRAMES if label != "1m")
 
 # timeframe -> the one it is made from, which divides it in every segment. A 4h bar anchored at the clock may cut an hour bar in
 # two (12:00 lies inside 11:30-12:30), hence half hours.
-_PARENTS = {"2m": "1m", "3m": "1m", "5m": "1m", "10m": "5m", "15m": "5m", "30m": "15m", "1h": "30m", "2h": "1h", "4h": "1h", "1d": "1h", "1w": "1d"}
+_PARENTS = {
+    **dict.fromkeys(("2m", "3m", "5m"), "1m"),
+    **dict.fromkeys(("10m", "15m"), "5m"),
+    "30m": "15m",
+    "1h": "30m",
+    **dict.fromkeys(("2h", "4h", "1d"), "1h"),
+    "1w": "1d",
+}
 _CLOCK_PARENTS = _PARENTS | {"4h": "30m"}
 
 _NO_ROWS = np.zeros(0, BAR_DTYPE)
@@ -57,8 +64,9 @@ def plan(timeframes: tuple[str, ...], anchor: Anchor) -> tuple[tuple[str, ...], 
             needed.add(step)
             step = parents[step]
     labels = tuple(label for label in ROLLED if label in needed)
-    table = np.array([(_kind(f, anchor), TIMEFRAMES[f].length_ns, labels.index(parents[f]) if parents[f] != "1m" else -1) for f in labels], np.int64)
-    return labels, table.reshape(-1, 3)
+    place = {"1m": -1} | {label: i for i, label in enumerate(labels)}
+    table = [(_kind(label, anchor), TIMEFRAMES[label].length_ns, place[parents[label]]) for label in labels]
+    return labels, np.array(table, np.int64).reshape(-1, 3)
 
 
 def _kind(label: str, anchor: Anchor) -> int:
@@ -191,7 +199,8 @@ class Roller:
             if done == n and not parts:
                 return self._take() if made else (_NO_FRAMES, _NO_ROWS)
             if not made and done < n:
-                raise RecordError(f"rows: received ts_open {rows['ts_open'][done]} after {self.last_ts}; allowed: newer minutes (older ones: revise)")
+                ts = rows["ts_open"][done]
+                raise RecordError(f"rows: received ts_open {ts} after {self.last_ts}; allowed: newer minutes (older ones: revise)")
             frames, made_rows = self._take()
             parts.append((frames.copy(), made_rows.copy()))
             if done == n:
