@@ -280,10 +280,13 @@ def _streamz_source(cursor: Cursor, interval_s: float) -> Any:
     class CursorSource(streamz.Source):
         """Emits the cursor's updates while started."""
 
-        async def run(self) -> None:
-            while not self.stopped:
-                if cursor.has_news:
-                    await self.emit(cursor.read(), asynchronous=True)
-                await asyncio.sleep(interval_s)
+        async def _run(self) -> None:
+            if cursor.has_news:
+                await asyncio.gather(*self._emit(cursor.read()))
+            await asyncio.sleep(interval_s)
 
-    return CursorSource(ensure_io_loop=True)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return CursorSource()
+    return CursorSource(asynchronous=True)

@@ -1,0 +1,241 @@
+"""Sequenced bars and their cursors: any reader, at any pace, holds what the series holds."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.stubs import MIN, TEN, bar, bars
+from workbench.hub.series import Series
+from workbench.types import BAR_DTYPE, Timeframe
+
+MINUTE = Timeframe.parse("1m")
+
+
+def series(capacity: int = 50) -> Series:
+    return Series("SPY", MINUTE, capacity)
+
+
+class Reader:
+    """What a chart does: a dict of bars by stamp, replaced on a gap, else patched."""
+
+    def __init__(self, of: Series, n: int | None = None) -> None:
+        self.cursor, self.held, self.capacity = of.cursor(n), {}, of.capacity
+        self.gaps, self.forming, self.seen = 0, None, []
+
+    def read(self) -> None:
+        update = self.cursor.read()
+        if update.is_gap:
+            self.held, self.gaps = {}, self.gaps + 1
+        for row in update.rows:
+            self.held[int(row["ts_open"])] = row.copy()
+        self.seen += [] if update.is_gap else update.rows["seq"].tolist()
+        self.forming = update.forming
+
+    def rows(self) -> np.ndarray:
+        newest = sorted(self.held)[-self.capacity :]
+        return np.array([self.held[ts] for ts in newest], BAR_DTYPE)
+
+
+# what the hub may do: (kind, minute, count)
+steps = st.lists(
+    st.tuples(st.sampled_from(["append", "upsert", "forming", "reset", "read"]), st.integers(0, 60), st.integers(1, 12)), max_size=60
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(steps, st.integers(3, 40))
+def test_a_cursor_of_any_pace_rebuilds_the_series_exactly(script, capacity):
+    tested = series(capacity)
+    readers = [Reader(tested), Reader(tested)]
+    truth: dict[int, tuple] = {}  # a plain dict of what was said, cut to the capacity
+    for k, (kind, minute, count) in enumerate(script):
+        if kind == "append":
+            ts = (max(truth) if truth else TEN) + MIN
+            tested.append(bar(ts, 100 + k))
+            truth[ts] = 100.0 + k
+        elif kind == "upsert":
+            rows = np.concatenate([bar(TEN + (minute + i) * MIN, 200 + k) for i in range(count)])
+            oldest = min(truth) if len(truth) == capacity else 0
+            rows = rows[rows["ts_open"] >= oldest]
+            tested.upsert(rows)
+            truth |= {int(row["ts_open"]): 200.0 + k for row in rows}
+        elif kind == "forming":
+            tested.set_forming(bar(TEN + 1000 * MIN, 1.0, is_partial=1))
+        elif kind == "reset":
+            tested.reset()
+            truth = {}
+        else:
+            readers[1].read()
+        truth = {ts: truth[ts] for ts in sorted(truth)[-capacity:]}
+        readers[0].read()
+        assert {int(r["ts_open"]): float(r["close"]) for r in readers[0].rows()} == truth
+    readers[1].read()
+    assert readers[1].rows().tobytes() == readers[0].rows().tobytes() == tested.rows().tobytes()
+
+
+def test_a_reader_that_slept_too_long_is_told_and_given_a_snapshot():
+    tested, reader = series(10), Reader(series(10))
+    reader = Reader(tested)
+    reader.read()
+    for k in range(25):
+        tested.append(bar(TEN + k * MIN, 100 + k))
+    assert reader.cursor.lag == 25
+    reader.read()
+    assert reader.gaps == 2  # the first read and the overrun
+    assert reader.rows()["close"].tolist() == [115.0 + k for k in range(10)]
+
+
+def test_a_reset_reaches_every_cursor_as_a_new_epoch():
+    tested = series()
+    tested.append(bar(TEN))
+    cursor = tested.cursor()
+    assert cursor.read().epoch == 0
+    tested.reset()
+    assert cursor.has_news
+    update = cursor.read()
+    assert (update.epoch, update.is_gap, len(update.rows), update.forming) == (1, True, 0, None)
+
+
+def test_a_resume_from_another_epoch_or_from_the_future_is_a_snapshot_not_silence():
+    tested = series()
+    tested.upsert(bars(range(TEN, TEN + 5 * MIN, MIN)))
+    assert tested.since(7, 5).is_gap
+    assert tested.since(0, 99).is_gap
+    assert not tested.since(0, 3).is_gap
+
+
+def test_a_revision_has_a_new_sequence_number_that_every_cursor_sees():
+    tested = series()
+    tested.upsert(bars(range(TEN, TEN + 5 * MIN, MIN)))
+    early, late = tested.cursor(), tested.cursor(2)
+    early.read(), late.read()
+    tested.upsert(bar(TEN, 123.0))
+    for cursor in (early, late):
+        rows = cursor.read().rows
+        assert (rows["close"].tolist(), rows["revision"].tolist(), rows["seq"].tolist()) == ([123.0], [1], [6])
+
+
+def test_saying_the_same_again_is_no_news():
+    tested, rows = series(), bars(range(TEN, TEN + 5 * MIN, MIN))
+    rows["vwap"][2] = np.nan
+    tested.upsert(rows)
+    cursor = tested.cursor()
+    cursor.read()
+    assert tested.upsert(rows) == 0
+    assert not cursor.has_news
+
+
+def test_sequence_numbers_have_no_hole_and_no_repeat():
+    tested = series(500)
+    reader = Reader(tested)
+    reader.read()
+    rng = np.random.default_rng(3)
+    for k in range(60):
+        tested.upsert(bar(TEN + int(rng.integers(0, 40)) * MIN, 100 + k))
+        if k % 7 == 0:
+            reader.read()
+    reader.read()
+    assert reader.seen == list(range(1, tested.seq + 1))
+
+
+def test_rows_handed_out_are_the_readers_own():
+    tested = series()
+    tested.upsert(bars(range(TEN, TEN + 5 * MIN, MIN)))
+    before = tested.rows().tobytes()
+    update = tested.snapshot()
+    update.rows["close"] = -1
+    tested.rows_from(TEN)["close"] = -1
+    assert tested.rows().tobytes() == before
+
+
+def test_a_bar_just_closed_is_not_told_a_second_time_as_forming():
+    tested = series()
+    tested.set_forming(np.concatenate([bar(TEN, is_partial=1), bar(TEN + MIN, is_partial=1)]))
+    tested.append(bar(TEN))
+    update = tested.snapshot()
+    assert update.rows["ts_open"].tolist() == [TEN]
+    assert update.forming["ts_open"].tolist() == [TEN + MIN]
+    tested.append(bar(TEN + MIN))
+    assert tested.forming is None
+
+
+def test_readers_in_other_threads_never_see_a_torn_or_older_state():
+    tested = series(200)
+    stop, wrong = threading.Event(), []
+
+    def look() -> None:
+        cursor, last = tested.cursor(), 0
+        while not stop.is_set():
+            update = cursor.read()
+            opens = tested.rows()["ts_open"]
+            if update.seq < last or (np.diff(opens) <= 0).any() or (update.rows["close"] != update.rows["open"]).any():
+                wrong.append(update)
+            last = update.seq
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for k in range(1500):
+        tested.upsert(bar(TEN + (k - k % 5 * 3) * MIN + 60 * MIN, float(k + 1)))
+        tested.set_forming(bar(TEN + 9999 * MIN, float(k + 1), is_partial=1))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_async_for_yields_each_change_and_waits_between():
+    tested = series()
+    tested.append(bar(TEN))
+
+    async def collect() -> list[list[float]]:
+        seen = []
+        async for update in tested.cursor().stream(interval_s=0.001):
+            seen.append(update.rows["close"].tolist())
+            if len(seen) == 3:
+                return seen
+            tested.append(bar(TEN + len(seen) * MIN, 100.0 + len(seen)))
+        return seen
+
+    assert asyncio.run(collect()) == [[100.0], [101.0], [102.0]]
+
+
+def test_a_cursor_opens_as_a_streamz_stream():
+    pytest.importorskip("streamz")
+    tested = series()
+    tested.append(bar(TEN))
+
+    async def collect() -> list[float]:
+        seen: list[float] = []
+        stream = tested.cursor().to_streamz(interval_s=0.001)
+        stream.map(lambda update: update.rows["close"].tolist()).sink(seen.extend)
+        assert seen == []
+        stream.start()
+        for k in (1, 2):
+            while len(seen) < k:
+                await asyncio.sleep(0.001)
+            tested.append(bar(TEN + k * MIN, 100.0 + k))
+        while len(seen) < 3:
+            await asyncio.sleep(0.001)
+        stream.stop()
+        return seen
+
+    assert asyncio.run(asyncio.wait_for(collect(), 10)) == [100.0, 101.0, 102.0]
+
+
+def test_a_series_shows_itself_in_a_notebook_without_trusting_the_symbol():
+    tested = Series("<b>", MINUTE, 5)
+    tested.append(bar(TEN, 100.0, volume=1234.0))
+    tested.set_forming(bar(TEN + MIN, 101.0, is_partial=1))
+    html = tested._repr_html_()
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html
+    assert "2026-11-18 10:00" in html
+    assert "1,234" in html
+    assert "forming" in html
