@@ -1,13 +1,16 @@
 """Serves the desk's chart and TradingView Lightweight Charts side by side, fed by the same ticks, for `test_bench_chart.py`.
 
 Run as `python tests/bench/chart_app.py PORT FOLDER_OF_THE_PEER`. Routes: /ours, /peer, /four (four of ours). Every session has
-5,000 closed 1-minute bars and gets 20 updates a second; each update carries the moment [ms] at which the server made it.
+5,000 closed 1-minute bars and gets 20 updates a second; each update carries the moment [ms] at which the server made it. Updates
+come at uneven moments: every 50 ms exactly is every third frame, and whoever happens to be just before a frame would win.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +28,7 @@ from workbench.views.chart import CandleChart  # noqa: E402
 from workbench.views.models import ChartModel  # noqa: E402
 
 BARS, UPDATE_MS = 5000, 50
+UNEVEN_S = 0.033  # an update comes up to two frames late
 
 
 class StampedHub(FakeHub):
@@ -80,6 +84,17 @@ def bar_of(row: Any) -> dict[str, float]:
     return {"time": int(row["ts_open"]) // 10**9, **{name: float(row[name]) for name in ("open", "high", "low", "close")}}
 
 
+def tell_unevenly(step: Callable[[], None]) -> None:
+    """Call `step` 20 times a second in the present session, at moments that no frame rate follows."""
+    rng = np.random.default_rng(3)
+
+    async def turn() -> None:
+        await asyncio.sleep(rng.uniform(0, UNEVEN_S))
+        step()
+
+    pn.state.add_periodic_callback(turn, period=UPDATE_MS)
+
+
 def ours(count: int = 1) -> pn.viewable.Viewable:
     """Return `count` charts of the desk, ticking."""
     hub = StampedHub(n=BARS)
@@ -91,7 +106,7 @@ def ours(count: int = 1) -> pn.viewable.Viewable:
         for chart in charts:
             chart.tick()
 
-    pn.state.add_periodic_callback(step, period=UPDATE_MS)
+    tell_unevenly(step)
     side = {1: (1200, 700), 4: (640, 380)}[count]
     boxes = [pn.Column(chart, width=side[0], height=side[1], sizing_mode="fixed") for chart in charts]
     return pn.GridBox(*boxes, ncols=2) if count > 1 else boxes[0]
@@ -106,7 +121,7 @@ def peer() -> pn.viewable.Viewable:
         row = hub.step()
         chart.tick = {**bar_of(row[0]), "stamp": hub.clock.now_ns() / 1e6}
 
-    pn.state.add_periodic_callback(step, period=UPDATE_MS)
+    tell_unevenly(step)
     return chart
 
 

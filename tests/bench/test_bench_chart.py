@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.browser]
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER = "lightweight-charts@5"
-SECONDS, ROUNDS = 6, 3
+SECONDS, ROUNDS = 4, 5
 SLACK = 1.1
 
 RECORD = """(isPeer) => {
@@ -108,7 +108,7 @@ def measure(browser: Any, address: str, route: str) -> dict[str, Any]:
     page.goto(f"{address}/{route}")
     ready = "() => window.__peer?.n === 5000" if route == "peer" else "() => window.__workbench?.chart()?.painted > 5"
     page.wait_for_function(ready, timeout=60_000)
-    page.wait_for_timeout(2000)
+    page.wait_for_timeout(1000)
     page.evaluate(RECORD, route == "peer")
     page.wait_for_timeout(SECONDS * 1000)
     result: dict[str, Any] = page.evaluate(READ)
@@ -125,10 +125,11 @@ def test_a_tick_is_on_screen_as_soon_as_in_lightweight_charts(browser, address):
             results.append(measure(browser, address, route))
     for route, results in runs.items():
         assert all(len(r["lags"]) > 10 * SECONDS for r in results), f"{route}: too few updates arrived"  # the answer first
+    lags = {route: sorted(lag for r in results for lag in r["lags"]) for route, results in runs.items()}
     p50 = {route: statistics.median(statistics.median(r["lags"]) for r in results) for route, results in runs.items()}
-    p99 = {route: max(sorted(r["lags"])[int(0.99 * len(r["lags"]))] for r in results) for route, results in runs.items()}
+    p99 = {route: of_all[int(0.99 * len(of_all))] for route, of_all in lags.items()}
     fps = {route: statistics.median(r["fps"] for r in results) for route, results in runs.items()}
-    print(f"\ntick → paint p50 [ms] {p50}, worst p99 {p99}, frames/s {fps}, ratio {p50['ours'] / p50['peer']:.2f}")
+    print(f"\ntick → paint p50 [ms] {p50}, p99 {p99}, frames/s {fps}, ratio {p50['ours'] / p50['peer']:.2f}")
     assert p50["ours"] <= SLACK * p50["peer"]
     assert fps["ours"] >= 0.9 * fps["peer"]
 

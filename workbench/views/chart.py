@@ -39,6 +39,7 @@ MAX_UNSEEN = 20  # frames under way to a browser that has not painted yet; then 
 PATIENCE_S = 0.03  # how long opening waits for a hub that has the bars, so that a switch is one step
 PRICE_AXIS_PX, TIME_AXIS_PX = 66, 24
 LIVE_COLUMNS = ("now", "count", "n")
+LIVE_LEVEL = "overlay"  # a canvas of its own: a tick repaints that one only
 _LOADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="chart-history")
 
 
@@ -117,8 +118,6 @@ class CandleChart(JSComponent):
             self._send_window(self.window.end - FIRST_BARS, self.window.end, 1)
             self._send_live()
             self.meta = self._describe("ready" if len(self.window) or len(self.window.forming) else "empty", "")
-        if len(self.window) < FIRST_BARS:
-            self._ask_older()
 
     def _describe(self, state: str, message: str) -> dict[str, Any]:
         frame = Timeframe.parse(self._model.timeframe)
@@ -425,8 +424,8 @@ def _price_figure(history: ColumnDataSource, live: ColumnDataSource, x_range: Ra
     """Return the figure of candles and volume. Tools are in the browser script: no toolbar, no server round trip."""
     plot = _bare_figure(x_range, colours)
     plot.yaxis.ticker.desired_num_ticks = 9
-    for source, name in ((history, "history"), (live, "live")):
-        plot.vbar(x="x", top="o", bottom="c", width=0.7, source=source, name=name, fill_color=colours["up"], line_color=None)
+    for source, name, level in ((history, "history", "glyph"), (live, "live", LIVE_LEVEL)):
+        plot.vbar(x="x", top="o", bottom="c", width=0.7, source=source, name=name, level=level, fill_color=colours["up"], line_color=None)
     return plot
 
 
@@ -461,7 +460,9 @@ def _bare_figure(x_range: Range1d, colours: dict[str, str]) -> figure:
 
 def _draw_line(plot: figure, line: Line, sources: Sequence[ColumnDataSource], colours: dict[str, str]) -> list[GlyphRenderer]:
     """Draw one line of a study from both sources (the live one begins with the last closed bar, so the two meet)."""
+    parts = tuple(zip(sources, ("glyph", LIVE_LEVEL), strict=True))
     if line.is_histogram:
-        return [plot.vbar("x", top=line.column, bottom=0, width=0.7, source=source, name=line.column, line_color=None) for source in sources]
-    style = {"line_color": colours[line.colour], "line_width": line.width, "line_alpha": line.alpha}
-    return [plot.line("x", line.column, source=source, name=line.column, **style) for source in sources]
+        style: dict[str, Any] = {"bottom": 0, "width": 0.7, "line_color": None, "name": line.column}
+        return [plot.vbar("x", top=line.column, source=source, level=level, **style) for source, level in parts]
+    style = {"line_color": colours[line.colour], "line_width": line.width, "line_alpha": line.alpha, "name": line.column}
+    return [plot.line("x", line.column, source=source, level=level, **style) for source, level in parts]

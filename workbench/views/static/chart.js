@@ -1,7 +1,8 @@
 // The part of the candlestick chart that has to be instant: view (zoom, pan, scales), pixel-exact candles, crosshair,
-// legend, tags, levels. Bokeh carries the data and the canvas; two of its renderers are painted here instead, so that
-// bodies and wicks are whole pixels. Nothing set here travels back to the server (`sync: false`), except the messages
-// `window` (more bars needed), `ack` (frames painted) and `levels` (drawn by hand).
+// legend, tags, levels. Bokeh carries the data and the canvases; candles and everything of the live source are painted here
+// instead: bodies and wicks are whole pixels, and a tick repaints the figures' overlay layers only, not the figures.
+// Nothing set here travels back to the server (`sync: false`), except the messages `window` (more bars needed), `ack` (frames
+// painted) and `levels` (drawn by hand).
 
 const MIN_PITCH = 0.02, MAX_PITCH = 60, HOME_PITCH = 7, RIGHT_GAP = 9
 const VOLUME_SHARE = 0.15
@@ -104,7 +105,7 @@ class Chart {
       this.history.change.connect(changed)
       this.history.streaming.connect(changed)
       this.forming.change.connect(changed)
-      this.forming.patching.connect(changed)
+      this.forming.patching.connect(() => this.ticked())
     }
     for (const v of fresh) this.overpaint(v)
     if (fresh.length) { this.metaChanged(); this.scale(); this.drawLegend() }
@@ -120,17 +121,25 @@ class Chart {
     for (const grid of v.model.center) if (grid.dimension === 0 && grid.ticker) grid.ticker.get_ticks = xaxis.ticker.get_ticks
     yaxis.formatter.doFormat = v === this.main ? (ticks) => ticks.map((y) => this.price(y)) : evenly
     if (v === this.main) {
-      const of = (name) => v.renderer_views.get(v.model.renderers.find((r) => r.name === name))
-      of("history")._paint = (ctx) => this.paint(ctx)
-      of("live")._paint = () => {}
+      v.renderer_views.get(v.model.renderers.find((r) => r.name === "history"))._paint = (ctx) => this.paint(ctx)
       v.repainted.connect(() => this.afterPaint())
-    } else {
-      for (const r of v.model.renderers) {
-        if (r.glyph.type !== "VBar") continue
-        v.renderer_views.get(r)._paint = (ctx) => this.paintHistogram(ctx, v, r)
-      }
     }
+    this.overpaintRenderers(v)
     v.request_paint()
+  }
+
+  // What stands on the live source belongs to the overlay layer; Bokeh's own upkeep of it (six glyphs each) is left out.
+  overpaintRenderers(v) {
+    for (const r of v.model.renderers) {
+      const rv = v.renderer_views.get(r)
+      if (!rv || rv.wbOwn) continue
+      rv.wbOwn = true
+      const histogram = v !== this.main && r.glyph.type === "VBar"
+      if (r.data_source === this.forming) {
+        rv.update_data = () => Promise.resolve()
+        rv._paint = r.name === "live" ? (ctx) => this.paintLive(ctx) : histogram ? (ctx) => this.paintHistogram(ctx, v, r) : (ctx) => this.paintSegment(ctx, v, r)
+      } else if (histogram) rv._paint = (ctx) => this.paintHistogram(ctx, v, r)
+    }
   }
 
   listen() {
@@ -164,6 +173,7 @@ class Chart {
 
   remove() {
     clearInterval(this.clock)
+    cancelAnimationFrame(this.awaited)
     window.removeEventListener("workbench:chart", this.onCommand)
     const hook = window.__workbench
     if (hook) hook.charts = hook.charts.filter((c) => c !== this)
@@ -254,8 +264,35 @@ class Chart {
     const last = this.last
     if (this.right === null) this.home()
     else if (last !== this.seenLast && this.right >= this.seenLast) this.setView(this.right + last - this.seenLast, this.pitch)
-    else this.scale()
+    else { this.scale(); this.ask() }
     this.seenLast = last
+  }
+
+  // A tick: only the open bars changed. One frame paints them, and a figure as a whole only when its scale moved with them.
+  ticked() {
+    if (!this.ready) return
+    this.scale()
+    if (!this.awaited) this.awaited = requestAnimationFrame(() => this.paintTick())
+  }
+
+  paintTick() {
+    this.awaited = 0
+    if (!this.ready) return
+    const grown = this.liveVolume() > this.mostVolume
+    let mainDone = false
+    for (const v of this.views) {
+      this.overpaintRenderers(v)
+      if (v._invalidate_all || v._invalidated_painters.size || (grown && v === this.main)) {
+        v.invalidate_painters()
+        v.repaint()
+        mainDone ||= v === this.main
+        continue
+      }
+      const layer = v.canvas_view.overlays
+      v._paint_overlays(layer.prepare())
+      layer.finish()
+    }
+    if (!mainDone) this.afterPaint()
   }
 
   // Scale the price axis to the bars on screen, and the oscillators' to their lines.
@@ -320,9 +357,10 @@ class Chart {
     if (!missing && !hungry) return
     const margin = Math.max(200 * k, n * 0.75)
     const start = Math.floor((this.start - margin) / k) * k, stop = Math.ceil((this.right + margin) / k) * k
-    const key = [this.generation, start, stop, k, oldest].join()
-    if (key === this.askedKey) return
+    const key = [this.generation, start, stop, k, oldest].join(), now = performance.now()
+    if (key === this.askedKey && now - this.askedAt < 300) return      // an answer to an earlier question may come in between
     this.askedKey = key
+    this.askedAt = now
     clearTimeout(this.asking)
     this.asking = setTimeout(() => this.model.send_msg({type: "window", generation: this.generation, start, end: stop, k}), missing ? 0 : 60)
   }
@@ -342,13 +380,60 @@ class Chart {
     ctx.save()
     ctx.translate(-0.5, -0.5)          // Bokeh shifts by half a pixel; whole pixels from here on
     const f = this.frame
-    const parts = [this.history.data, this.forming.data].filter((d) => d.x?.length)
     if (this.model.meta.is_intraday) this.paintSessions(ctx, f)
-    this.paintVolume(ctx, f, parts)
-    this.paintCandles(ctx, f, parts)
+    this.measureVolume(f)
+    this.paintVolume(ctx, f, this.history.data)
+    this.paintCandles(ctx, f, this.history.data)
     this.paintTimes(ctx, f)
     this.paintMarkers(ctx, f)
     this.paintLevels(ctx, f)
+    ctx.restore()
+  }
+
+  // On the overlay layer: the open bars and the line at the last price.
+  paintLive(ctx) {
+    const d = this.forming.data
+    if (!this.ready || !d.x?.length) return
+    this.clipped(ctx, this.main, (f) => {
+      this.paintVolume(ctx, f, d)
+      this.paintCandles(ctx, f, d)
+      const y = Math.round(this.sy(d.c[d.x.length - 1]))
+      if (y >= f.top && y <= f.bottom) dashed(ctx, f.left, f.right, y, this.lastColour(), [1, 2])
+    })
+  }
+
+  // A study's line from the last closed bar through the open ones.
+  paintSegment(ctx, v, r) {
+    const d = this.forming.data, ys = d[r.name]
+    if (!this.ready || !ys || d.x.length < 2) return
+    this.clipped(ctx, v, (f) => {
+      const {start, end} = v.model.y_range, {line_color, line_width, line_alpha} = r.glyph
+      ctx.strokeStyle = line_color.value
+      ctx.lineWidth = line_width.value
+      ctx.globalAlpha = line_alpha.value
+      ctx.lineJoin = "round"
+      ctx.beginPath()
+      let drawn = false
+      for (let i = 0; i < d.x.length; i++) {
+        if (!Number.isFinite(ys[i])) { drawn = false; continue }
+        const x = this.sx(d.x[i]) + 0.5, y = f.bottom + 0.5 - (ys[i] - start) / (end - start) * f.height
+        if (drawn) ctx.lineTo(x, y)
+        else ctx.moveTo(x, y)
+        drawn = true
+      }
+      ctx.stroke()
+    })
+  }
+
+  // Draw in whole pixels inside the frame, but not on the canvas' first row and column: Bokeh, half a pixel off, never clears those.
+  clipped(ctx, v, draw) {
+    const f = v.frame.bbox
+    ctx.save()
+    ctx.translate(-0.5, -0.5)
+    ctx.beginPath()
+    ctx.rect(f.left + 1, f.top + 1, f.width - 1, f.height - 1)
+    ctx.clip()
+    draw(f)
     ctx.restore()
   }
 
@@ -388,15 +473,28 @@ class Chart {
     return w > 1 && w % 2 === 0 ? w - 1 : w
   }
 
-  paintVolume(ctx, f, parts) {
+  // The tallest volume bar on screen; when an open bar outgrows it, the figure is painted anew.
+  measureVolume(f) {
+    let most = this.liveVolume()
+    const d = this.history.data
+    if (d.x?.length) this.each(d, f, (i) => { most = Math.max(most, d.v[i] / d.k[i]) })
+    this.mostVolume = most
+  }
+  liveVolume() {
     let most = 0
-    for (const d of parts) this.each(d, f, (i) => { most = Math.max(most, d.v[i] / d.k[i]) })
-    if (!most) return
+    const d = this.forming.data
+    if (d.x?.length) this.each(d, this.frame, (i) => { most = Math.max(most, d.v[i] / d.k[i]) })
+    return most
+  }
+
+  paintVolume(ctx, f, d) {
+    const most = this.mostVolume
+    if (!most || !d.x?.length) return
     const height = f.height * VOLUME_SHARE
     ctx.globalAlpha = 0.34
     for (const up of [true, false]) {
       ctx.fillStyle = up ? this.c.up : this.c.down
-      for (const d of parts) this.each(d, f, (i) => {
+      this.each(d, f, (i) => {
         if ((d.c[i] >= d.o[i]) !== up || !d.v[i]) return
         const w = this.body(d.k[i]), h = Math.max(1, Math.round(d.v[i] / d.k[i] / most * height))
         ctx.fillRect(Math.round(this.sx(d.x[i])) - (w >> 1), f.bottom - h, w, h)
@@ -405,14 +503,15 @@ class Chart {
     ctx.globalAlpha = 1
   }
 
-  paintCandles(ctx, f, parts) {
+  paintCandles(ctx, f, d) {
+    if (!d.x?.length) return
     const {start, end} = this.main.model.y_range, perUnit = f.height / (end - start)
     const sy = (y) => Math.round(f.bottom - (y - start) * perUnit)
     const stale = this.isStale
     for (const up of [true, false]) {
       ctx.fillStyle = up ? this.c.up : this.c.down
       if (stale) ctx.globalAlpha = 0.55
-      for (const d of parts) this.each(d, f, (i) => {
+      this.each(d, f, (i) => {
         if ((d.c[i] >= d.o[i]) !== up) return
         const w = this.body(d.k[i]), cx = Math.round(this.sx(d.x[i]))
         const high = sy(d.h[i]), low = sy(d.l[i])
@@ -427,20 +526,19 @@ class Chart {
 
   paintHistogram(ctx, v, r) {
     if (!this.ready) return
-    const d = r.data_source.data, column = r.name, f = v.frame.bbox, {start, end} = v.model.y_range
-    const sy = (y) => Math.round(f.bottom - (y - start) / (end - start) * f.height)
+    const d = r.data_source.data, column = r.name, {start, end} = v.model.y_range
     if (!d.x?.length || !d[column]) return
-    ctx.save()
-    ctx.translate(-0.5, -0.5)
-    ctx.globalAlpha = 0.6
-    this.each(d, f, (i) => {
-      const y = d[column][i]
-      if (!(Math.abs(y) >= 0)) return
-      const w = this.body(d.k[i]), a = sy(Math.max(0, y)), b = sy(Math.min(0, y))
-      ctx.fillStyle = y >= 0 ? this.c.up : this.c.down
-      ctx.fillRect(Math.round(this.sx(d.x[i])) - (w >> 1), a, w, Math.max(1, b - a))
+    this.clipped(ctx, v, (f) => {
+      const sy = (y) => Math.round(f.bottom - (y - start) / (end - start) * f.height)
+      ctx.globalAlpha = 0.6
+      this.each(d, f, (i) => {
+        const y = d[column][i]
+        if (!(Math.abs(y) >= 0)) return
+        const w = this.body(d.k[i]), a = sy(Math.max(0, y)), b = sy(Math.min(0, y))
+        ctx.fillStyle = y >= 0 ? this.c.up : this.c.down
+        ctx.fillRect(Math.round(this.sx(d.x[i])) - (w >> 1), a, w, Math.max(1, b - a))
+      })
     })
-    ctx.restore()
   }
 
   paintLevels(ctx, f) {
@@ -453,10 +551,6 @@ class Chart {
       ctx.textAlign = "right"
       if (level.label) ctx.fillText(level.label, f.right - 6, y - 4)
     }
-    const d = this.forming.data
-    if (!d.x?.length) return
-    const i = d.x.length - 1, y = Math.round(this.sy(d.c[i]))
-    if (y >= f.top && y <= f.bottom) dashed(ctx, f.left, f.right, y, this.lastColour(), [1, 2])
   }
   lastColour() {
     const d = this.forming.data, i = d.x.length - 1
