@@ -39,6 +39,7 @@ class Connection:
     market: str
     topics: set[str] = field(default_factory=set)
     is_authenticated: bool = False
+    is_mute: bool = False  # stays open, and nothing comes any more
     n_sent: int = 0
 
 
@@ -83,7 +84,6 @@ class PolygonServer:
         self.connections: list[Connection] = []
         self.n_connected = 0
         self.is_refusing = False  # handshakes get a 503
-        self.is_mute = False  # connections stay open and nothing comes
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="polygon-server", daemon=True)
 
@@ -129,6 +129,11 @@ class PolygonServer:
         """Break connections: without a code as a lost network does, with one as a server that closes."""
         return self._do(self._drop(market, code))
 
+    def mute(self, market: str | None = None) -> None:
+        """Send nothing more on the present connections, and leave them open."""
+        for connection in list(self.connections):
+            connection.is_mute |= market in (None, connection.market)
+
     def say(self, kind: str, message: str, market: str = "stocks") -> None:
         """Send a status to everyone."""
         self.send(json.dumps([status(kind, message)]), market)
@@ -147,7 +152,7 @@ class PolygonServer:
             wanted = events
             if not isinstance(events, str):
                 wanted = [event for event in events if f"{event['ev']}.{event.get('sym')}" in connection.topics]
-            if not wanted or self.is_mute:
+            if not wanted or connection.is_mute:
                 continue
             try:
                 await connection.socket.send(wanted if isinstance(wanted, str) else json.dumps(wanted, separators=(",", ":")))
