@@ -14,7 +14,15 @@ from workbench.views.models import ChartModel, LookModel
 
 @pytest.fixture
 def chart(hub):
-    return CandleChart(hub, ChartModel(symbol="SPY", timeframe="5m"))
+    return opened(CandleChart(hub, ChartModel(symbol="SPY", timeframe="5m")))
+
+
+def opened(chart):
+    """Return the chart once the load under way is done."""
+    while chart._load is not None:
+        chart._load.exception(10)
+        chart.tick()
+    return chart
 
 
 def held(chart):
@@ -57,8 +65,7 @@ def test_a_hundred_switches_under_live_updates_end_on_the_right_bars(chart, hub)
         symbol, timeframe = str(rng.choice(["SPY", "QQQ"])), str(rng.choice(list(TIMEFRAMES)))
         hub.tick(1.0)
         chart._model.show(symbol, timeframe)
-        while chart._load is not None:
-            chart.tick()
+        opened(chart)
         hub.tick(1.0)
         chart._seen = chart._frame
         chart.tick()
@@ -102,7 +109,7 @@ def test_a_backfilled_bar_in_the_middle_reaches_the_chart(hub):
     rows = series.rows()
     series.reset()
     series.upsert(np.delete(rows, 1400))
-    chart = CandleChart(hub, ChartModel(symbol="SPY", timeframe="1m"))
+    chart = opened(CandleChart(hub, ChartModel(symbol="SPY", timeframe="1m")))
     series.upsert(rows[1400:1401])
     chart.tick()
     assert_equals_hub(chart, hub, "SPY", "1m")
@@ -124,7 +131,7 @@ def test_a_symbol_without_bars_becomes_a_chart_when_the_first_arrive(hub):
     rows = series.rows()
     series.reset()
     hub.watch("AAPL")
-    chart = CandleChart(hub, ChartModel(symbol="AAPL", timeframe="5m"))
+    chart = opened(CandleChart(hub, ChartModel(symbol="AAPL", timeframe="5m")))
     assert chart.meta["state"] == "empty"
     series.upsert(rows)
     chart.tick()
@@ -134,12 +141,12 @@ def test_a_symbol_without_bars_becomes_a_chart_when_the_first_arrive(hub):
 
 def test_an_unknown_symbol_says_so_in_one_sentence_and_the_next_one_works(chart, hub):
     chart._model.show("ZZZZ")
-    while chart._load is not None:
-        chart.tick()
+    opened(chart)
     assert chart.meta["state"] == "error"
     assert "'ZZZZ'" in chart.meta["message"]
     assert len(held(chart)["ts"]) == 0
     chart._model.show("QQQ")
+    opened(chart)
     assert_equals_hub(chart, hub, "QQQ", "5m")
 
 
@@ -159,6 +166,7 @@ def test_history_that_comes_late_for_an_earlier_symbol_is_dropped(hub):
     chart._model.show("QQQ")
     gate.set()
     late.result(5)
+    opened(chart)
     for _ in range(5):
         chart.tick()
     assert chart.meta["symbol"] == "QQQ"
@@ -199,6 +207,7 @@ def test_older_bars_that_cannot_be_read_leave_what_is_shown(chart, hub):
     before = held(chart)["ts"]
     chart._handle_msg({"type": "window", "generation": chart.generation, "start": 0, "end": 600, "k": 1})
     while chart._older is not None:
+        chart._older.exception(10)
         chart.tick()
     assert "provider is down" in chart.status["note"]
     assert len(held(chart)["ts"]) >= len(before)

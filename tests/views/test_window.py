@@ -45,8 +45,33 @@ def test_of_two_revisions_of_one_bar_the_later_counts(rows):
 
 def test_a_missing_bar_is_put_where_it_belongs(rows):
     window = filled(np.delete(rows, 100))
+    newest = window.place(int(rows["ts_open"][-1]))
     assert window.merge(rows[100:101]) is Change.REBUILT
     assert np.array_equal(window.rows, rows)
+    assert window.place(int(rows["ts_open"][-1])) == newest
+
+
+def test_a_missing_bar_a_revision_and_a_new_bar_come_together(rows):
+    window = filled(np.delete(rows[:-1], 100))
+    newest = window.place(int(rows["ts_open"][-2]))
+    fresh = rows[[7, 100, 399]].copy()
+    fresh["close"][0] += 1
+    assert window.merge(fresh) is Change.REBUILT
+    assert window.rows["ts_open"].tolist() == rows["ts_open"].tolist()
+    assert window.rows["close"][7] == fresh["close"][0]
+    assert window.place(int(rows["ts_open"][-2])) == newest
+    assert window.end == newest + 2
+
+
+def test_history_fills_a_hole_and_never_replaces_a_bar(rows):
+    window = filled(np.delete(rows, slice(50, 80)))
+    other = rows[:390].copy()
+    other["close"] += 5
+    newest = window.place(int(rows["ts_open"][-1]))
+    assert window.prepend(other) == 30
+    assert window.rows["ts_open"].tolist() == rows["ts_open"].tolist()
+    assert (window.rows["close"] != rows["close"]).sum() == 30
+    assert window.place(int(rows["ts_open"][-1])) == newest
 
 
 def test_older_bars_keep_the_places_of_those_already_shown(rows):

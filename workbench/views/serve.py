@@ -62,7 +62,9 @@ def serve(settings: Settings, port: int | None = None, address: str | None = Non
     check_address(address, port)
     engine = shared_engine(settings)
     try:
-        server(engine, settings, port, address, show=show).io_loop.start()
+        running = server(engine, settings, port, address, show=show)
+        running.start()
+        running.io_loop.start()
     except KeyboardInterrupt:
         log.info("stopping")
     finally:
@@ -70,7 +72,7 @@ def serve(settings: Settings, port: int | None = None, address: str | None = Non
 
 
 def server(engine: Engine, settings: Settings, port: int, address: str = "127.0.0.1", *, show: bool = False) -> Any:
-    """Return a Bokeh server of all apps that is listening; its `io_loop` is still to be started."""
+    """Return a Bokeh server of all apps that is bound to its port; `start` it, then its `io_loop`."""
     pn.extension()
     apps = {"desk": lambda: desk_page(engine, settings.data_dir)}
     return pn.serve(

@@ -58,12 +58,13 @@ class BarWindow:
         self.forming = forming
 
     def prepend(self, rows: np.ndarray) -> int:
-        """Put older bars in front; what is not older than the first bar is ignored. Returns how many were taken."""
-        if len(self.rows):
-            rows = rows[rows["ts_open"] < self.rows["ts_open"][0]]
-        rows = rows[max(0, len(rows) - max(0, MAX_BARS - len(self.rows))) :]
-        self.rows = np.concatenate([rows, self.rows])
-        self.base -= len(rows)
+        """Take bars read from history: only stamps that are not held, and none newer than what is held. Returns how many were taken."""
+        held = self.rows
+        if len(held):
+            rows = rows[(rows["ts_open"] < held["ts_open"][-1]) & ~np.isin(rows["ts_open"], held["ts_open"])]
+        rows = rows[max(0, len(rows) - max(0, MAX_BARS - len(held))) :]
+        if len(rows):
+            self._insert(rows)
         return len(rows)
 
     def merge(self, rows: np.ndarray) -> Change:
@@ -84,16 +85,18 @@ class BarWindow:
             self.rows = held.copy()
             self.rows[at] = fresh
             return Change.REVISED
-        return self._insert(fresh, at, known)
-
-    def _insert(self, fresh: np.ndarray, at: np.ndarray, known: np.ndarray) -> Change:
-        keep = np.ones(len(self.rows), bool)
-        keep[at[known]] = False
-        merged = np.concatenate([self.rows[keep], fresh])
-        older = int((fresh["ts_open"] < self.rows["ts_open"][0]).sum())
-        self.rows = merged[np.argsort(merged["ts_open"], kind="stable")]
-        self.base -= older  # bars that were here already and are followed by no insertion keep their place
+        self.rows = np.delete(held, at[known])
+        self._insert(fresh, held["ts_open"][-1])
+        self.base += int(known.sum())  # those were replaced, not added
         return Change.REBUILT
+
+    def _insert(self, fresh: np.ndarray, last_ns: int | None = None) -> None:
+        """Put bars where they belong. The newest bars keep their places: what was missing pushes the older ones to the left."""
+        last_ns = self.rows["ts_open"][-1] if last_ns is None and len(self.rows) else last_ns
+        if last_ns is not None:
+            self.base -= int((fresh["ts_open"] <= last_ns).sum())
+        merged = np.concatenate([self.rows, fresh])
+        self.rows = merged[np.argsort(merged["ts_open"], kind="stable")]
 
     def place(self, ts_open: int) -> int:
         """Return the place of the bar that contains (or follows) a moment."""

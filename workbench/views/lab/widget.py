@@ -112,6 +112,7 @@ class _View:
             self._owner.errors += 1
             log.exception("chart: a turn failed")
             self.frame.message = f"{type(error).__name__}: {error} (turns that failed: {self._owner.errors})"
+        pn.io.push_notebook(self.frame)  # patches of Bokeh sources wait for this in a notebook; a server sends them itself
 
     def _tick_health(self) -> None:
         state = health_of(self._owner.hub)
