@@ -472,11 +472,11 @@ class Hub:
             return
         if self._last_verify_ns:
             end = (now_ns - self._grace_ns) // NS_PER_MIN * NS_PER_MIN
-            for symbol in self._watched:
-                self._want(symbol, end - self._verify_ns - LATE_MARGIN_NS, end)
             for gap in self._gaps.all():  # reads that were given up: the provider may be back
                 if not gap.is_hopeless and gap.end_ns < now_ns - OVERDUE_NS and not self._backfiller.pending(gap.symbol):
                     self._want(gap.symbol, gap.start_ns, gap.end_ns)
+            for symbol in self._watched:
+                self._want(symbol, end - self._verify_ns - LATE_MARGIN_NS, end)
         self._last_verify_ns = now_ns
 
     # -- history -------------------------------------------------------------------------------------------------------------
