@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from workbench.config import Settings
 from workbench.engine import Engine
 from workbench.errors import ConfigError
-from workbench.hub.bars import warm
+from workbench.hub.bars import build_bars, warm
 from workbench.hub.hub import Hub
+from workbench.sessions import SessionCalendar
 from workbench.sources.base import Source
 
 
@@ -57,7 +60,13 @@ def _replay(settings: Settings) -> Source:
 
     if settings.replay_path is None:
         raise ConfigError("replay_path: received nothing; allowed: a file or folder of recorded trades, quotes or bars")
-    return ReplaySource(settings.replay_path, speed=settings.speed)
+    return ReplaySource(settings.replay_path, speed=settings.speed, minutes=_minutes_of)
+
+
+def _minutes_of(trades: np.ndarray) -> np.ndarray:
+    """Return the 1-minute bars of one symbol's recorded prints (TRADE_DTYPE), as history of a replay."""
+    columns = (trades[name] for name in ("ts_event", "price", "size"))
+    return build_bars(*columns, sequence=trades["sequence"], conditions=trades["conditions"], sessions=SessionCalendar.xnys())
 
 
 def _polygon(settings: Settings) -> Source:

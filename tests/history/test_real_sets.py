@@ -230,3 +230,14 @@ def test_index_bars_without_volume_and_date_load_when_the_person_says_so(real):
     ]
     report = audit(real / "gex_spx_0dte_2026/spx-1m/2026-08-18.csv", options=options)
     assert (report["at_close_rows"], report["missing"]) == (1, 0)
+
+
+def test_order_messages_and_book_states_are_prints_and_quotes(real):
+    name = "lobster_aapl_2012/AAPL_2012-06-21_34200000_57600000_{}_10.csv.gz"
+    messages = pd.read_csv(real / name.format("message"), header=None)
+    report = audit(real / name.format("message"))
+    assert (report["kind"], report["symbols"], report["rows"]) == ("trades", ["AAPL"], int(messages[1].isin([4, 5]).sum()))
+    assert report["first"].startswith("2012-06-21T09:30:00")
+    quotes = load(real / name.format("orderbook")).rows
+    assert len(quotes) == len(messages)
+    assert (quotes["ask"][0], quotes["ask_size"][0], quotes["bid"][0], quotes["bid_size"][0]) == (585.94, 200, 585.33, 18)

@@ -440,7 +440,10 @@ def test_minutes_win_over_minutes_made_of_seconds_and_over_longer_bars(tmp_path)
     tape = read_tape(tmp_path)
     assert tape.bars["volume"].tolist() == [61, 61]
     assert any("several lengths" in note for note in tape.notes)
-    assert read_tape(tmp_path / "SPY_5m.csv").bars["ts_close"].tolist() == (five + 5 * MINUTE).tolist()
+    long = read_tape(tmp_path / "SPY_5m.csv")
+    assert long.bars["ts_close"].tolist() == (five + 5 * MINUTE).tolist()
+    assert long.bars["ts_open"].tolist() == (five + 4 * MINUTE).tolist()  # known when it has closed, carried by its last minute
+    assert any("last minute of each" in note for note in long.notes)
 
 
 def test_quotes_alone_are_drawn_by_their_midpoint(quotes):
@@ -457,7 +460,7 @@ def test_quotes_alone_are_drawn_by_their_midpoint(quotes):
 def test_closing_quotes_by_the_minute_belong_to_the_minute_that_they_close():
     rows = np.zeros(2, QUOTE_DTYPE)
     rows["ts_event"], rows["bid"], rows["ask"] = [START + MINUTE, START + 2 * MINUTE], [1, 2], [3, 4]
-    got = midpoint_minutes(rows)
+    got, _ids = midpoint_minutes(rows)
     assert (got["ts_open"].tolist(), got["close"].tolist()) == ([START, START + MINUTE], [2, 3])
 
 
@@ -563,3 +566,19 @@ def test_recording_of_bars_alone_fills_the_hub(hub_of, bars):
     assert len(closed(hub, "SPY")["ts_open"]) == 390  # the first session is history
     source.seek(source.span[1])
     assert closed(hub, "SPY")["ts_open"] == load(bars).rows["ts_open"].tolist()
+
+
+def test_recording_of_longer_bars_gives_these_bars_and_longer_ones(hub_of, bars, tmp_path):
+    minutes = pd.read_parquet(bars)
+    bucket = START + (minutes["ts"] - START) // (5 * MINUTE) * (5 * MINUTE)
+    five = minutes.groupby(bucket).agg(
+        open=("open", "first"), high=("high", "max"), low=("low", "min"), close=("close", "last"), volume=("volume", "sum")
+    )
+    five.assign(symbol="SPY").rename_axis("ts").reset_index().to_csv(tmp_path / "five.csv", index=False)
+    source, hub = hub_of(tmp_path / "five.csv")
+    source.seek(source.span[1])
+    got = closed(hub, "SPY", "5m")
+    assert got["ts_open"] == five.index.tolist()
+    assert all(got[name] == five[name].tolist() for name in ("open", "high", "low", "close", "volume"))
+    assert len(closed(hub, "SPY", "15m")["ts_open"]) == 52
+    assert hub.health().quarantined == {}

@@ -17,15 +17,22 @@ VENUE_LIFE_NS = NS_PER_S
 
 
 def regroup(rows: np.ndarray, length_ns: int) -> np.ndarray:
-    """Return bars of `length_ns` from shorter bars of one symbol, BAR_DTYPE in time order; anchored at the segments' starts.
+    """Return bars of `length_ns` from shorter bars of one symbol in time order; see `regroup_many`."""
+    return regroup_many(rows, np.zeros(len(rows), np.int32), length_ns)[0]
+
+
+def regroup_many(rows: np.ndarray, ids: np.ndarray, length_ns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return bars of `length_ns` from shorter bars, and the symbol id of each; anchored at the segments' starts.
+
+    `rows` BAR_DTYPE, by symbol id and then by time; `ids` int32 beside them.
 
     open first, high max, low min, close last, volume and n_trades summed, vwap weighted by volume (NaN when a part is unknown).
     """
     if not len(rows):
-        return rows.copy()
+        return rows.copy(), ids.copy()
     marks = Marks(rows["ts_open"])
     starts = bucket_starts(rows["ts_open"], length_ns, marks)
-    first = np.flatnonzero(np.r_[True, starts[1:] != starts[:-1]])
+    first = np.flatnonzero(np.r_[True, (starts[1:] != starts[:-1]) | (ids[1:] != ids[:-1])])
     last = np.r_[first[1:], len(rows)] - 1
     out = np.zeros(len(first), BAR_DTYPE)
     out["ts_open"] = starts[first]
@@ -39,7 +46,7 @@ def regroup(rows: np.ndarray, length_ns: int) -> np.ndarray:
         out["vwap"] = np.where(out["volume"] > 0, value / out["volume"], np.nan)
     out["vw_std"] = np.nan
     out["source"], out["is_complete"] = rows["source"][first], np.minimum.reduceat(rows["is_complete"], first)
-    return out
+    return out, ids[first]
 
 
 def best_of_venues(quotes: np.ndarray) -> np.ndarray:

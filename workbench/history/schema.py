@@ -27,6 +27,7 @@ import numpy as np
 
 from workbench.errors import RecordError, SchemaError, SymbolError, choices
 from workbench.history.columns import ALIASES, KINDS, REQUIRED, TEXT_COLUMNS, match_columns, plain_name, time_name
+from workbench.history.lobster import is_lobster, read_lobster
 from workbench.history.stamps import NO_TIME, parse_stamps
 from workbench.history.tables import RawTable, read_raw
 from workbench.history.timing import BarTiming, label_of, time_bars
@@ -107,6 +108,8 @@ def read_table(path: str | Path, options: ReadOptions | None = None) -> Table:
     """
     path = Path(path)
     options = options or ReadOptions()
+    if is_lobster(path):
+        return _lobster_table(path, options)
     raw = read_raw(path, lambda header: _text_columns(header, options))
     received = list(raw.data.column_names)
     form = _form(path, received, options)
@@ -121,6 +124,16 @@ def read_table(path: str | Path, options: ReadOptions | None = None) -> Table:
     if form in ("bars", "quote_bars"):
         _time(table, options)
     return table
+
+
+def _lobster_table(path: Path, options: ReadOptions) -> Table:
+    """Return a LOBSTER file as a table; it is known by its name and has no header."""
+    day = read_lobster(path)
+    if options.kind not in (None, day.kind):
+        raise SchemaError(f"kind: received {options.kind!r}; allowed: {day.kind!r} for {path.name}")
+    symbols = SymbolTable([options.symbol or day.symbol])
+    ids = np.zeros(len(day.ts), np.int32)
+    return Table(path, day.kind, day.kind, symbols, ids, day.ts, day.numbers, {}, {"ts": "time"}, list(day.assumptions), {})
 
 
 def _text_columns(header: list[str], options: ReadOptions) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -40,10 +41,35 @@ def extension(path: Path) -> str:
 def read_raw(path: Path, text_columns: Callable[[list[str]], Iterable[str]]) -> RawTable:
     """Return the file's table. `text_columns` names, from the header, the CSV columns that stay text; the rest are numbers."""
     kind = extension(path)
+    if kind == ".parquet":
+        return _said(path, _read_parquet)
+    return _read_csv(path, _said(path, _content), text_columns)
+
+
+def read_headerless(path: Path) -> Any:
+    """Return a CSV file of numbers without column names as a pyarrow table of float64."""
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    content = _said(path, _content)
+    names = [str(k) for k in range(content.split(b"\n", 1)[0].count(b",") + 1)]
+    options = pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64()))
     try:
-        if kind == ".parquet":
-            return _read_parquet(path)
-        content = gzip.decompress(path.read_bytes()) if kind == ".csv.gz" else path.read_bytes()
+        return pa_csv.read_csv(pa.BufferReader(content), pa_csv.ReadOptions(column_names=names), convert_options=options)
+    except pa.ArrowInvalid as error:
+        first = str(error).split("\n", 1)[0]
+        raise FileError(f"{path.name}: corrupt: a file of numbers without column names can't be read ({first})") from None
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if extension(path) == ".csv.gz" else content
+
+
+def _said(path: Path, read: Callable[[Path], Any]) -> Any:
+    """Return what `read` returns; what the system or the decompression refuses becomes one sentence."""
+    try:
+        return read(path)
     except FileNotFoundError:
         raise FileError(f"file: received {str(path)!r}, which does not exist") from None
     except IsADirectoryError:
@@ -54,7 +80,6 @@ def read_raw(path: Path, text_columns: Callable[[list[str]], Iterable[str]]) -> 
         raise FileError(f"{path.name}: corrupt: named .gz, but not a whole gzip stream ({error})") from None
     except OSError as error:
         raise FileError(f"{path.name}: can't be read: {error.strerror or error}") from None
-    return _read_csv(path, content, text_columns)
 
 
 def _read_parquet(path: Path) -> RawTable:
@@ -112,6 +137,8 @@ def _header(path: Path, content: bytes) -> tuple[list[str], str]:
         raise FileError(f"{path.name}: corrupt: a .csv has to be text, this is binary")
     delimiter = max(_DELIMITERS, key=line.count)
     names = next(csv.reader(io.StringIO(line), delimiter=delimiter))
+    if all(re.fullmatch(r"\s*[-+]?[\d.]+(e-?\d+)?\s*", name) for name in names):
+        raise SchemaError(f"{path.name}: columns: received no line of names, the first line is {line[:60]!r}; allowed: column names first")
     if len(set(names)) < len(names):
         twice = sorted({n for n in names if names.count(n) > 1})
         raise SchemaError(f"{path.name}: columns: received {twice} more than once; allowed: each name once")

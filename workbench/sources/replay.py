@@ -47,8 +47,8 @@ class ReplaySource:
     ----------
     paths : a file, a folder, or several: .parquet, .csv, .csv.gz, or the folder of a `BarStore`.
     speed : market seconds per real second, 0.1 to 1000.
-    start_ns : where the replay stands at first [ns UTC]. Default: the first event; in a recording of bars alone that has several
-        sessions, the open of the last one, the earlier ones being history.
+    start_ns : where the replay stands at first [ns UTC]; what its day had brought before is told at once. Default: the open of the
+        first regular session; in a recording of bars alone the open of the last one, the earlier ones being history.
     end_ns : where it ends. symbols : play only these. options : how to read the files.
     minutes : 1-minute bars of one symbol's prints (`hub.bars` has them); with it, earlier days' prints are served as history.
     store : where bars from before the recording are looked for. clock : the clock that this source moves.
@@ -103,9 +103,8 @@ class ReplaySource:
     def _opening(self) -> int:
         """Return where a replay stands at first: see the class."""
         first, last = self.tape.span
-        if len(self.tape.trades) or len(self.tape.quotes):
-            return first
-        row = self._calendar.sessions[self._calendar.latest(last - 1)]
+        has_ticks = len(self.tape.trades) or len(self.tape.quotes)
+        row = self._calendar.sessions[self._calendar.latest(first if has_ticks else last - 1)]
         return max(first, int(row["open"])) if int(row["open"]) < last else first
 
     # -- Source ------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """A recorded market as one tape: prints, quotes and closed bars of any number of files, each in time order, ready to be told.
 
-A file or a folder of files in any layout that `history/schema.py` reads, or a folder written by `history/store.py`. A bar is told when it
-closes. Bars shorter than a minute are made into minutes; where a symbol comes in bars of several lengths the shortest are taken. A
-symbol of which only quotes are recorded gets bars of the quotes' midpoint, volume 0, so that it can be drawn.
+A file or a folder of files in any layout that `history/schema.py` reads, or a folder written by `history/store.py`. A bar is
+told when it closes. Bars shorter than a minute are made into minutes, longer ones are carried by their last minute; where a symbol
+comes in bars of several lengths the shortest are taken. A symbol of
+which only quotes are recorded gets bars of the quotes' midpoint, volume 0, so that it can be drawn.
 
 Floor 2. No thread, no clock: `replay.py` plays it. All times int64 ns UTC.
 """
@@ -18,7 +19,8 @@ import numpy as np
 
 from workbench.clock import NS_PER_MIN
 from workbench.errors import FileError, SchemaError, TimestampError
-from workbench.history.aggregate import regroup
+from workbench.history.aggregate import regroup_many
+from workbench.history.marks import Marks
 from workbench.history.recording import Recording, load
 from workbench.history.schema import ReadOptions
 from workbench.history.store import BarStore
@@ -171,61 +173,75 @@ def _events(recordings: list[Recording], dtype: np.dtype, *, sequenced: bool) ->
 
 def _add_bars(tape: Tape, recordings: list[Recording]) -> None:
     """Add each symbol's bars: minutes before all, else the shortest length there is; a bar told by two files counts once."""
-    parts: dict[int, list[tuple[int, np.ndarray]]] = {}  # symbol id -> (original length, rows), minutes or longer
-    for recording in recordings:
-        for symbol_id in np.unique(recording.symbol_ids):
-            rows = recording.rows[recording.symbol_ids == symbol_id]
-            rows = regroup(rows, NS_PER_MIN) if recording.length_ns < NS_PER_MIN else rows
-            parts.setdefault(int(symbol_id), []).append((recording.length_ns, rows))
-    for symbol_id, told in parts.items():
-        _add_symbol(tape, symbol_id, told)
-    order = np.lexsort((tape.bar_ids, tape.bars["ts_close"]))
-    tape.bars, tape.bar_ids = tape.bars[order], tape.bar_ids[order]
+    parts = [_carried(r) for r in recordings]
+    if not parts:
+        return
+    rows, ids = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+    lengths = np.repeat([max(r.length_ns, NS_PER_MIN) for r in recordings], [len(part[0]) for part in parts])
+    ranks = np.repeat([abs(r.length_ns - NS_PER_MIN) for r in recordings], [len(part[0]) for part in parts])  # minutes before made ones
+    shortest = np.full(len(tape.symbols), np.iinfo(np.int64).max)
+    np.minimum.at(shortest, ids, lengths)
+    keep = lengths == shortest[ids]
+    for length in np.unique(shortest[np.unique(ids)]):
+        if length > NS_PER_MIN:
+            names = _names(tape, np.flatnonzero(shortest == length))
+            tape.notes.append(f"{names}: recorded in {label_of(int(length))} bars; shorter timeframes show only the last minute of each")
+    if not keep.all():
+        tape.notes.append(f"{_names(tape, np.unique(ids[~keep]))}: recorded in bars of several lengths; the shortest are played")
+    rows, ids, ranks = rows[keep], ids[keep], ranks[keep]
+    order = np.lexsort((ranks, rows["ts_open"], ids))
+    rows, ids = rows[order], ids[order]
+    first = np.r_[True, (rows["ts_open"][1:] != rows["ts_open"][:-1]) | (ids[1:] != ids[:-1])] if len(rows) else np.zeros(0, bool)
+    _put_in(tape, rows[first], ids[first])
 
 
-def _add_symbol(tape: Tape, symbol_id: int, told: list[tuple[int, np.ndarray]]) -> None:
-    shortest = min(max(length, NS_PER_MIN) for length, _ in told)
-    symbol = tape.symbols.name(symbol_id)
-    if shortest > NS_PER_MIN:
-        tape.notes.append(f"{symbol}: recorded in {label_of(shortest)} bars; shorter timeframes show these bars as they are")
-    taken = [(abs(length - NS_PER_MIN), rows) for length, rows in told if max(length, NS_PER_MIN) == shortest]
-    if len(taken) < len(told):
-        tape.notes.append(f"{symbol}: recorded in bars of several lengths; those of {label_of(shortest)} are played")
-    rows = np.concatenate([rows for _, rows in sorted(taken, key=lambda part: part[0])])  # minutes before minutes made of seconds
-    _, first = np.unique(rows["ts_open"], return_index=True)
-    tape.bars = np.concatenate([tape.bars, rows[first]])
-    tape.bar_ids = np.concatenate([tape.bar_ids, np.full(len(first), symbol_id, np.int32)])
+def _carried(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """Return a recording's bars as minutes: shorter bars are put together, a longer bar is carried by its last minute.
+
+    So a longer bar is known when it has closed, and every timeframe from its length up is exact.
+    """
+    order = np.lexsort((recording.rows["ts_open"], recording.symbol_ids))
+    rows, ids = recording.rows[order], recording.symbol_ids[order]
+    if recording.length_ns < NS_PER_MIN:
+        return regroup_many(rows, ids, NS_PER_MIN)
+    rows["ts_open"] = np.maximum(rows["ts_open"], rows["ts_close"] - NS_PER_MIN)
+    return rows, ids
+
+
+def _put_in(tape: Tape, rows: np.ndarray, ids: np.ndarray) -> None:
+    """Add bars to the tape, in the order in which they are told."""
+    rows, ids = np.concatenate([tape.bars, rows]), np.concatenate([tape.bar_ids, ids.astype(np.int32)])
+    order = np.lexsort((ids, rows["ts_close"]))
+    tape.bars, tape.bar_ids = rows[order], ids[order]
+
+
+def _names(tape: Tape, ids: np.ndarray) -> str:
+    names = [tape.symbols.name(int(symbol_id)) for symbol_id in ids]
+    return ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" if len(names) > 6 else "")
 
 
 def _draw_quotes(tape: Tape) -> None:
     """Give symbols of which only quotes are recorded bars of the midpoint."""
     quoted = np.setdiff1d(np.unique(tape.quotes["symbol_id"]), np.union1d(tape.trades["symbol_id"], tape.bar_ids))
-    parts = [(int(s), midpoint_minutes(tape.quotes[tape.quotes["symbol_id"] == s])) for s in quoted]
-    for symbol_id, rows in parts:
-        tape.bars = np.concatenate([tape.bars, rows])
-        tape.bar_ids = np.concatenate([tape.bar_ids, np.full(len(rows), symbol_id, np.int32)])
-    if parts:
-        order = np.lexsort((tape.bar_ids, tape.bars["ts_close"]))
-        tape.bars, tape.bar_ids = tape.bars[order], tape.bar_ids[order]
-        names = [tape.symbols.name(s) for s, _ in parts]
-        said = f"{', '.join(names[:6])}{f' and {len(names) - 6:,} more' if len(names) > 6 else ''}"
-        tape.notes.append(f"{said}: only quotes are recorded; bars are of the midpoint of bid and ask, without volume")
+    if len(quoted):
+        _put_in(tape, *midpoint_minutes(tape.quotes[np.isin(tape.quotes["symbol_id"], quoted)]))
+        tape.notes.append(f"{_names(tape, quoted)}: only quotes are recorded; bars are of the midpoint of bid and ask, without volume")
 
 
-def midpoint_minutes(quotes: np.ndarray) -> np.ndarray:
-    """Return the minutes of one symbol's midpoint (both sides present), BAR_DTYPE; volume 0, minutes without a quote stay missing.
+def midpoint_minutes(quotes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the minutes of the midpoint (both sides present), BAR_DTYPE, and their symbol ids; volume 0, no quote no minute.
 
     A quote stamped exactly at a minute's end belongs to the next minute, except in recordings by the minute, whose closing quotes
     are all stamped there: they belong to the minute that they close.
     """
     quotes = quotes[~np.isnan(quotes["bid"] + quotes["ask"])]
-    middle = (quotes["bid"] + quotes["ask"]) / 2
-    ts = quotes["ts_event"] - (0 if np.any(quotes["ts_event"] % NS_PER_MIN) else 1)
+    quotes = quotes[np.argsort(quotes["symbol_id"], kind="stable")]
     ticks = np.zeros(len(quotes), BAR_DTYPE)
-    ticks["ts_open"] = ts
+    ticks["ts_open"] = quotes["ts_event"] - (0 if np.any(quotes["ts_event"] % NS_PER_MIN) else 1)
     for name in ("open", "high", "low", "close"):
-        ticks[name] = middle
+        ticks[name] = (quotes["bid"] + quotes["ask"]) / 2
     ticks["vwap"] = ticks["n_trades"] = np.nan
     ticks["source"], ticks["is_complete"] = BarSource.FILE, 1
-    rows = regroup(ticks, NS_PER_MIN)
-    return rows[rows["ts_close"] > rows["ts_open"]]
+    rows, ids = regroup_many(ticks, quotes["symbol_id"], NS_PER_MIN)
+    in_hours = Marks(rows["ts_open"]).segment > 0
+    return rows[in_hours], ids[in_hours]
