@@ -353,7 +353,7 @@ class CandleChart(JSComponent):
         self.times = [{"label": "", "colour": "accent", **_in_seconds(item)} for item in times]
 
     def set_markers(self, markers: Sequence[dict[str, Any]]) -> None:
-        """Draw entries and exits: dicts with `ts_ns`, `price`, `side` ('buy' or 'sell'), and optionally `qty` and `text` for the tooltip."""
+        """Draw entries and exits: dicts with `ts_ns`, `price`, `side` ('buy' or 'sell'), and optionally `qty`, `text` (tooltip)."""
         self.markers = [{"text": "", **_in_seconds(item)} for item in markers]
 
     # -- what the browser says ---------------------------------------------------------------------------------------------
