@@ -129,6 +129,11 @@ def rule_code(conditions: tuple[int, ...]) -> int:
     return int(np.bitwise_or.reduce(rule_codes()[[c & 0xFFFF for c in conditions]])) if conditions else 0
 
 
+def writable(array: np.ndarray) -> np.ndarray:
+    """Return the array, copied when it is read-only: numba would compile every kernel again for such arrays, for seconds."""
+    return array if array.flags.writeable else array.copy()
+
+
 def session_rows(sessions: SessionCalendar | np.ndarray) -> np.ndarray:
     """Return SESSION_DTYPE rows of a calendar (or the rows themselves), checked to begin and end on whole minutes."""
     rows = sessions.sessions if isinstance(sessions, SessionCalendar) else np.asarray(sessions)
@@ -136,7 +141,7 @@ def session_rows(sessions: SessionCalendar | np.ndarray) -> np.ndarray:
         raise RecordError(f"sessions: received {rows.dtype} shape {rows.shape}; allowed: a SessionCalendar or SESSION_DTYPE rows")
     if any((rows[name] % NS_PER_MIN).any() for name in ("pre_open", "open", "close", "post_close")):
         raise RecordError("sessions: received a session that begins or ends inside a minute; allowed: whole minutes")
-    return np.ascontiguousarray(rows)
+    return writable(np.ascontiguousarray(rows))
 
 
 # -- batch -----------------------------------------------------------------------------------------------------------------------
@@ -186,6 +191,7 @@ def build(
     ids = np.zeros((0, 0), np.int16) if conditions is None else np.ascontiguousarray(conditions, np.int16)
     rules = _NO_CODES if mask is None else np.ascontiguousarray(mask, np.uint8)
     _check_columns(ts, {"price": prices, "size": sizes, "sequence": sequence, "conditions": conditions, "mask": mask})
+    ts, prices, sizes, order, ids, rules = (writable(column) for column in (ts, prices, sizes, order, ids, rules))
     rows = session_rows(sessions)
     if not len(ts):
         return Built(_NO_ROWS.copy(), 0.0, _NO_IDS, _NO_CODES)

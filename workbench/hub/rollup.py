@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import RecordError, TimeframeError, choices
-from workbench.hub.bars import session_rows
+from workbench.hub.bars import session_rows, writable
 from workbench.sessions import ANCHORS, Anchor, SessionCalendar
 from workbench.types import BAR_DTYPE, TIMEFRAMES, Timeframe
 
@@ -120,7 +120,7 @@ def rollup_all(
     if rows_1m.dtype != BAR_DTYPE:
         raise RecordError(f"rows_1m: received {rows_1m.dtype}; allowed: BAR_DTYPE")
     labels, table = plan(wanted, anchor)
-    made = _roll(rows_1m, session_rows(sessions), labels, table)
+    made = _roll(writable(np.ascontiguousarray(rows_1m)), session_rows(sessions), labels, table)
     if "1m" in wanted:
         made["1m"] = rows_1m.copy()
     out = {label: made[label] for label in wanted}
@@ -189,6 +189,7 @@ class Roller:
 
         RecordError if a row is not newer than the last one: a changed minute needs `revise`.
         """
+        rows = writable(np.ascontiguousarray(rows))
         done, n = 0, len(rows)
         parts: list[tuple[np.ndarray, np.ndarray]] = []
         while True:
