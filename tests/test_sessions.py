@@ -111,7 +111,7 @@ def test_a_time_before_the_calendar_and_a_naive_time_are_refused():
     with pytest.raises(CalendarError, match="allowed: from 2000"):
         CALENDAR.latest(0)
     with pytest.raises(CalendarError, match="without a zone"):
-        to_ns(datetime(2025, 1, 2, 9, 30))  # noqa: DTZ001  the point of the test
+        to_ns(datetime(2025, 1, 2, 9, 30))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pandas.errors.Pandas4Warning")  # inside exchange_calendars

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,6 @@ from workbench.errors import SymbolError
 from workbench.hub.series import Cursor, Series
 from workbench.sessions import NY_TZ, Segment, SessionCalendar, to_ns
 from workbench.types import BAR_DTYPE, NS_PER_S, SymbolTable, Timeframe
-from datetime import datetime
 
 START_NS = to_ns(datetime(2026, 11, 20, 10, 30, tzinfo=NY_TZ))
 KNOWN = ("SPY", "QQQ", "AAPL", "NVDA", "O:SPY241220P00720000", "BRK.A")
