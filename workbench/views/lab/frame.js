@@ -1,5 +1,7 @@
 // The frame of a chart in a notebook cell: one line with symbol, bar length and health, then the chart. It knows nothing of markets.
 
+const HELLO_MS = 250  // by then the page can hear answers
+
 export function render({model, el}) {
   const root = node("div", "wbl", el)
   const bar = node("div", "wbl-bar", root)
@@ -45,7 +47,7 @@ export function render({model, el}) {
   model.on("message", judge)
   dress(); fill(); judge()
   place.append(model.get_child("chart"))
-  model.send_msg({do: "theme", value: pageTheme()})
+  setTimeout(() => model.send_msg({do: "hello", value: pageTheme()}), HELLO_MS)
 }
 
 // JupyterLab says on its body whether its theme is light; elsewhere the system's wish counts.

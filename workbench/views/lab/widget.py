@@ -1,7 +1,7 @@
 """A live chart for a notebook cell, in one line: `workbench.chart(hub, "SPY", "5m")`.
 
 Every display of a `LabChart` is a view of its own: re-running a cell, or showing the same chart in two cells, never moves a model
-from one document to another. A view ticks from the moment it is drawn until its cell is cleared; the tick runs on the kernel's
+from one document to another. A view ticks from the moment its page says hello until its cell is cleared; the tick runs on the kernel's
 own event loop, between cells, and takes about a millisecond. While a cell computes, the chart stands still, then catches up.
 
 Floor 8.
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 FRAME_MS = 100  # ten patches a second: smooth to the eye, and the kernel stays free
+FIRST_TURN = 2  # a moment after the hello: the page has just been built
 HEALTH_EVERY = 5  # frames
 MIN_HEIGHT = 160
 TONES = {"LIVE": "good", "SIMULATED": "good", "REPLAY": "warn", "DEGRADED": "warn", "BACKFILLING": "warn", "STALE": "bad", "REFUSED": "bad"}
@@ -51,37 +52,41 @@ class LabFrame(JSComponent):
     _esm = HERE / "frame.js"
     _stylesheets: ClassVar[list[Path]] = [HERE / "frame.css"]
 
-    def __init__(self, on_message: Callable[[dict[str, Any]], None], on_views: Callable[[int], None], **params: Any) -> None:
-        self._on_message, self._on_views = on_message, on_views
+    def __init__(self, on_message: Callable[[dict[str, Any]], None], on_gone: Callable[[], None], **params: Any) -> None:
+        """`on_message` hears the browser; `on_gone` is called when the last page that showed this is gone."""
+        self._on_message, self._on_gone = on_message, on_gone
         super().__init__(**params)
-
-    def _get_model(self, *args: Any, **kwargs: Any) -> Any:
-        model = super()._get_model(*args, **kwargs)
-        self._on_views(len(self._models) or 1)
-        return model
 
     def _cleanup(self, root: Any = None) -> None:
         super()._cleanup(root)
-        self._on_views(len(self._models))
+        if not self._models:
+            self._on_gone()
 
     def _handle_msg(self, message: dict[str, Any]) -> None:
         self._on_message(message)
 
 
 class _View:
-    """One display of a chart: its own candles over the shared model, and the callback that keeps it ticking."""
+    """One display of a chart: its own candles, and the callback that keeps it ticking.
+
+    Until the browser has said hello nothing is changed or sent: what reaches a page that is not there yet would be lost in part.
+    """
 
     def __init__(self, owner: LabChart) -> None:
         self._owner = owner
         self._turn = 0
         self._callback: Any = None
+        self._page_theme: str = owner.theme
+        self._drawn_last: dict[str, list[dict[str, Any]]] = {}  # levels, times, markers -> what is drawn on this view
+        self.model = ChartModel()
         self.look = LookModel(theme="dark" if owner.theme == "auto" else owner.theme, palette=owner.palette)
-        self.candles = CandleChart(owner.hub, owner.model, self.look)
+        self._copy_model()
+        self.candles = CandleChart(owner.hub, self.model, self.look)
+        self._draw()
         self.frame = LabFrame(
-            self._on_message, self._on_views, chart=self.candles, height=owner.height, sizing_mode="stretch_width",
+            self._on_message, self._on_gone, chart=self.candles, height=owner.height, sizing_mode="stretch_width",
             timeframes=list(owner.timeframes),
         )  # fmt: skip
-        owner.model.param.watch(lambda _: self._sync(), ["symbol", "timeframe"])
         self._sync()
         self._tick_health()
 
@@ -89,13 +94,14 @@ class _View:
     def is_ticking(self) -> bool:
         return self._callback is not None
 
-    def _on_views(self, count: int) -> None:
-        if count and self._callback is None:
+    def start(self) -> None:
+        """Begin to tick; harmless when ticking."""
+        if self._callback is None:
+            self._turn = 0
             self._callback = pn.state.add_periodic_callback(self.tick, period=FRAME_MS)
-        elif not count:
-            self.stop()
 
     def stop(self) -> None:
+        """Stop for good."""
         callback, self._callback = self._callback, None
         if callback is not None and callback.running:
             callback.stop()
@@ -104,7 +110,11 @@ class _View:
     def tick(self) -> None:
         """Bring the view up to date; an exception is counted and shown, and the next turn goes on."""
         self._turn += 1
+        if self._turn < FIRST_TURN:
+            return
         try:
+            if self._turn == FIRST_TURN:
+                self.follow()
             self.candles.tick()
             if self._turn % HEALTH_EVERY == 0:
                 self._tick_health()
@@ -113,6 +123,25 @@ class _View:
             log.exception("chart: a turn failed")
             self.frame.message = f"{type(error).__name__}: {error} (turns that failed: {self._owner.errors})"
         pn.io.push_notebook(self.frame)  # patches of Bokeh sources wait for this in a notebook; a server sends them itself
+
+    def follow(self) -> None:
+        """Show what the owner says now."""
+        if self._turn < FIRST_TURN:
+            return
+        self.look.theme = self._page_theme if self._page_theme in tokens.THEMES else self.look.theme
+        self._copy_model()
+        self._draw()
+        self._sync()
+
+    def _copy_model(self) -> None:
+        shown = self._owner.model
+        self.model.param.update(symbol=shown.symbol, timeframe=shown.timeframe, studies=list(shown.studies))
+
+    def _draw(self) -> None:
+        for kind, items in self._owner._drawn.items():
+            if items is not self._drawn_last.get(kind):
+                self._drawn_last[kind] = items
+                getattr(self.candles, f"set_{kind}")(items)
 
     def _tick_health(self) -> None:
         state = health_of(self._owner.hub)
@@ -123,20 +152,23 @@ class _View:
             self.frame.health = shown
 
     def _sync(self) -> None:
-        model = self._owner.model
         colours = tokens.tokens(self.look.theme, self.look.palette)
-        self.frame.param.update(symbol=model.symbol, timeframe=model.timeframe, colours=colours, message="")
+        self.frame.param.update(symbol=self.model.symbol, timeframe=self.model.timeframe, colours=colours, message="")
+
+    def _on_gone(self) -> None:
+        self.stop()
 
     def _on_message(self, message: dict[str, Any]) -> None:
         kind, value = message.get("do"), str(message.get("value", ""))
+        if kind == "hello":
+            self._page_theme = value if self._owner.theme == "auto" else self._owner.theme
+            self.start()
+            return
         try:
             if kind == "symbol":
                 self._owner.show(symbol=value)
             elif kind == "timeframe":
                 self._owner.show(timeframe=value)
-            elif kind == "theme" and self._owner.theme == "auto":
-                self.look.theme = value if value in tokens.THEMES else "dark"
-                self._sync()
         except WorkbenchError as error:
             self.frame.message = str(error)
 
@@ -173,8 +205,9 @@ class LabChart(pn.viewable.Viewer):
         self.hub, self.height, self.theme, self.palette = hub, int(height), theme, palette
         self.timeframes = tuple(timeframes)
         self.errors = 0  # turns of any view that failed
-        self.model = ChartModel(studies=list(studies))
         self._views: list[_View] = []
+        self.model = ChartModel(studies=list(studies))
+        self.model.param.watch(lambda _: self._tell(), ["symbol", "timeframe", "studies"])
         self._drawn: dict[str, list[dict[str, Any]]] = {}  # levels, times, markers -> what is drawn on every view
         self.show(symbol, timeframe)
 
@@ -202,8 +235,11 @@ class LabChart(pn.viewable.Viewer):
 
     def _draw(self, kind: str, items: Sequence[dict[str, Any]]) -> None:
         self._drawn[kind] = list(items)
+        self._tell()
+
+    def _tell(self) -> None:
         for view in self._views:
-            getattr(view.candles, f"set_{kind}")(self._drawn[kind])
+            view.follow()
 
     # -- displaying --------------------------------------------------------------------------------------------------------
 
@@ -223,8 +259,6 @@ class LabChart(pn.viewable.Viewer):
     def __panel__(self) -> LabFrame:
         view = _View(self)
         self._views.append(view)
-        for kind, items in self._drawn.items():
-            getattr(view.candles, f"set_{kind}")(items)
         return view.frame
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
