@@ -103,6 +103,12 @@ def test_bars_off_their_grid_are_counted(week, write_csv):
     assert (report["timeframe"], report["off_grid"], report["missing"]) == ("5m", 1, 1)
 
 
+def test_file_without_any_symbol_is_audited_all_the_same(week, write_csv):
+    report = audit(write_csv("copy.csv", BARS.replace("symbol,", ""), [[r[0], *r[2:]] for r in week]))
+    assert (report["symbols"], report["missing"]) == (["UNNAMED"], 0)
+    assert any("called UNNAMED" in sentence for sentence in report["assumptions"])
+
+
 def test_several_symbols_are_counted_each_for_itself(week, write_csv):
     other = [[row[0], "QQQ", *row[2:]] for row in week[:390] if row[0] % (7 * MINUTE)]
     report = audit(write_csv("bars.csv", BARS, week + other))

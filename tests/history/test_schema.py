@@ -71,6 +71,8 @@ def test_naive_parquet_stamps_are_refused_too(day, tmp_path):
     with pytest.raises(TimestampError, match="without zone"):
         read_table(tmp_path / "bars.parquet")
     frame["ts"] = frame["ts"].dt.tz_localize("UTC").dt.tz_convert("America/New_York")
+    frame.set_index("ts").rename_axis(None).to_parquet(tmp_path / "index.parquet")
+    assert load(tmp_path / "index.parquet").rows["ts_open"].tolist() == day[0].tolist()
     frame.to_parquet(tmp_path / "bars.parquet")
     assert load(tmp_path / "bars.parquet").rows["ts_open"].tolist() == day[0].tolist()
 

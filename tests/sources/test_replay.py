@@ -354,6 +354,21 @@ def test_replay_waits_for_a_slow_sink(play, prints):
     assert len(sink.all("trades")) == (pd.read_csv(prints)["symbol"] == "SPY").sum()
 
 
+def test_commands_get_through_while_the_replay_can_not_keep_up(play, prints):
+    source, sink = ReplaySource(prints, speed=1000), Notebook()
+    sink.source = source
+    sink.on_time = lambda now_ns: (sink.calls.append(("time", "", now_ns)), sleep_s(0.06))
+    source.subscribe(["SPY"])
+    source.start(sink)
+    for _ in range(5):
+        source.seek(START + MINUTE)
+        source.pause()
+        n = len(sink.calls)
+        source.play()
+    source.stop()
+    assert n < 40  # not the whole recording between two commands
+
+
 def test_stopping_is_quick_and_harmless(play, prints):
     source, sink = play(prints, paused=False, speed=0.1)
     source.stop()

@@ -25,7 +25,7 @@ from workbench.conditions import TRADE_CONDITIONS
 from workbench.history.compare import BarBuilder, compare
 from workbench.history.coverage import Coverage, absent_sessions, cover
 from workbench.history.marks import Marks, bucket_starts, iso_day, iso_ny
-from workbench.history.recording import Recording, bar_rows, clean_table, load, newest_first, ohlc_violations
+from workbench.history.recording import Recording, bar_rows, clean_table, newest_first, ohlc_violations
 from workbench.history.regimes import volume_regimes
 from workbench.history.schema import ReadOptions, Table, read_table
 from workbench.history.spikes import bar_spikes, print_spikes
@@ -67,7 +67,7 @@ def audit(
 
     `build` turns trades into bars where a file of trades is compared with bars. Raises as `schema.read_table` does.
     """
-    table = read_table(path, options)
+    table = read_table(path, options, needs_symbol=False)
     known = (table.ts != NO_TIME) & (table.symbol_ids >= 0)
     ts = table.ts[known]
     case = _Case(table, ts, table.symbol_ids[known], known, Marks(ts))
@@ -80,7 +80,7 @@ def audit(
     report["score"] = _score(report, case.faulty)
     report["findings"] = findings(report)
     if against is not None:
-        report["against"] = compare(recording, load(against, against_options), build)
+        report["against"] = compare(recording, clean_table(read_table(against, against_options, needs_symbol=False)), build)
     return report
 
 

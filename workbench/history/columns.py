@@ -139,7 +139,7 @@ def match_columns(received: Iterable[str], kind: str) -> dict[str, str]:
         if hit is not None and hit not in found.values():
             found[ours] = hit
     if "ts" not in found:
-        hit = next((original for original in received if time_name(original)), None)
+        hit = next((original for original in received if time_name(original) or original == "__index_level_0__"), None)
         if hit is not None:
             found["ts"] = hit
     return found

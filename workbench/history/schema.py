@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +35,7 @@ from workbench.types import OptionContract, SymbolTable, Timeframe, check_symbol
 
 Kind = Literal["trades", "quotes", "bars"]
 FORMS = ("bars", "quote_bars", "quotes", "trades")  # layouts, in the order in which they are tried
+UNNAMED = "UNNAMED"  # the symbol of a file that says none, where that does not matter
 ABSENT = "-"  # as a column in the options: the file has none, and that is fine
 
 
@@ -101,16 +102,17 @@ class Table:
         return self.timing.length_ns if self.timing else 0
 
 
-def read_table(path: str | Path, options: ReadOptions | None = None) -> Table:
+def read_table(path: str | Path, options: ReadOptions | None = None, *, needs_symbol: bool = True) -> Table:
     """Return the file as it is, under our names, with what was assumed.
 
+    Without `needs_symbol` a file that names no symbol is read as `UNNAMED` (an audit can do without).
     FileError when it is corrupt or truncated, SchemaError when columns are missing or unknown, TimestampError when its stamps are naive.
     """
     path = Path(path)
-    options = options or ReadOptions()
+    chosen = options = options or ReadOptions()
     if is_lobster(path):
         return _lobster_table(path, options)
-    raw = read_raw(path, lambda header: _text_columns(header, options))
+    raw = read_raw(path, lambda header: _text_columns(header, chosen))
     received = list(raw.data.column_names)
     form = _form(path, received, options)
     columns = _columns(path, received, form, options)
@@ -120,6 +122,9 @@ def read_table(path: str | Path, options: ReadOptions | None = None) -> Table:
     assumptions += [f"column {theirs!r} is {ours}" for ours, theirs in columns.items() if plain_name(theirs) != ours and ours != "ts"]
     if not raw.data.num_rows:
         raise SchemaError(f"{path.name}: received a header and no rows; allowed: at least one row")
+    if not needs_symbol and options.symbol is None and "symbol" not in columns and _symbol_in_name(path) is None:
+        options = replace(options, symbol=UNNAMED)
+        assumptions.append(f"symbol: none in the columns or in the file's name; called {UNNAMED}")
     table = _build(path, raw, form, columns, options, assumptions)
     if form in ("bars", "quote_bars"):
         _time(table, options)
@@ -277,7 +282,7 @@ def _symbols(
         ids = np.array([_intern(table, name) for name in names] or [-1], np.int32)
         index = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
         return table, np.where(index < 0, -1, ids[index]).astype(np.int32)
-    symbol = options.symbol or _symbol_in_name(path)
+    symbol = options.symbol or _needed_symbol(path)
     if options.symbol is None:
         assumptions.append(f"symbol: {symbol}, from the file's name")
     elif "symbol" in columns:
@@ -292,14 +297,20 @@ def _intern(table: SymbolTable, name: str) -> int:
         return -1
 
 
-def _symbol_in_name(path: Path) -> str:
+def _symbol_in_name(path: Path) -> str | None:
+    """Return the capitals that a file's name begins with, or None."""
     match = re.match(r"((?:O:)?[A-Z][A-Z0-9]{0,20}(?:\.[A-Z])?)(?=[_\-. ])", path.name)
-    if match is None:
+    return match[1] if match else None
+
+
+def _needed_symbol(path: Path) -> str:
+    symbol = _symbol_in_name(path)
+    if symbol is None:
         raise SchemaError(
             f"{path.name}: symbol: received no symbol column and no symbol in the file's name; "
             "allowed: a column 'symbol', or the option symbol"
         )
-    return match[1]
+    return symbol
 
 
 def _contracts(
@@ -309,7 +320,7 @@ def _contracts(
     import pandas as pd
     import pyarrow as pa
 
-    root = options.symbol or _symbol_in_name(path)
+    root = options.symbol or _needed_symbol(path)
     assumptions.append(f"symbol: option contracts of {root} made of {columns['right']!r}, {columns['strike']!r} and {columns['expiry']!r}")
     parts = pd.DataFrame({k: data.column(columns[k]).cast(pa.string()).to_pandas() for k in ("right", "expiry")})
     parts["strike"] = _numbers(path, data.column(columns["strike"]), columns["strike"])

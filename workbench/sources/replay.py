@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 FRAME_S = 0.05  # real seconds between batches
 SLOWEST, FASTEST = 0.1, 1000.0
+YIELD_S = 0.001
 MAX_BEHIND_S = 0.5  # later than this, the replay goes on from where it stands instead of catching up
 SILENCE_NS = 30 * NS_PER_MIN  # a pause in the tape longer than this is skipped …
 LEAD_NS = NS_PER_S  # … to this long before the next event
@@ -394,6 +395,8 @@ class ReplaySource:
             if self._now >= self._span[1]:
                 self._is_paused = True
                 self._say_state()
+            if wait_s <= 0:
+                self._changed.wait(YIELD_S)  # behind: let commands have the lock, which this thread would take again at once
             return True
 
     def _next_frame(self) -> int:
