@@ -343,10 +343,13 @@ class MinuteBuilder:
         """Give every symbol id below `symbols` its cells, keeping what there is."""
         heads, cells = np.zeros(symbols, self._k.HEAD_DTYPE), np.zeros(symbols * self._ring, self._k.CELL_DTYPE)
         book = np.zeros(self._k.BOOK_HEAD + 2 * len(cells), np.int64)
-        head, had = self._k.BOOK_HEAD, len(self._cells)
-        heads[: len(self._heads)], cells[:had] = self._heads, self._cells
-        book[: head + had] = self._book[: head + had]
-        book[head + len(cells) : head + len(cells) + had] = self._book[head + had :]
+        head, had, n = self._k.BOOK_HEAD, len(self._cells), max(len(self._heads), 1)
+        heads[: len(self._heads)] = self._heads
+        if had:
+            cells.reshape(self._ring, symbols)[:, :n] = self._cells.reshape(self._ring, n)
+        book[:head] = self._book[:head]
+        for start, old in ((head, self._book[head : head + had]), (head + len(cells), self._book[head + had :])):
+            book[start : start + had] = old // n * symbols + old % n  # the same cells, at their new places
         self._heads, self._cells, self._book = heads, cells, book
         self._note_addresses()
 
@@ -363,7 +366,7 @@ class MinuteBuilder:
         out = np.zeros(int(book[k.N_SPILLED] + book[k.N_DIRTY]), BAR_DTYPE)
         n = int(book[k.N_SPILLED])
         out[:n] = self._spill[:n]
-        n += k.emit_dirty(self._cells, self._ring, book, out[n:])
+        n += k.emit_dirty(self._cells, len(self._heads), book, out[n:])
         book[k.N_REJECTED] = book[k.N_SPILLED] = 0
         ids, rows = _by_time(out[:n])
         return Changes(ids, rows, bad >> 8, (bad & 255).astype(np.uint8))
@@ -376,7 +379,7 @@ class MinuteBuilder:
         if self._book[self._k.OLDEST] > due - NS_PER_MIN:
             return _NO_IDS, _NO_ROWS
         out = np.zeros(int(self._book[self._k.N_OPEN]), BAR_DTYPE)
-        n = self._k.close_due(self._cells, self._ring, self._book, self._held, due, out)
+        n = self._k.close_due(self._cells, len(self._heads), self._book, self._held, due, out)
         return _by_time(out[:n])
 
     # -- reading -----------------------------------------------------------------------------------------------------------------
@@ -391,7 +394,7 @@ class MinuteBuilder:
         out = np.zeros(self._ring, BAR_DTYPE)
         if not 0 <= symbol_id < len(self._heads):
             return out[:0]
-        n = self._k.open_rows(self._cells, self._ring, symbol_id, out)
+        n = self._k.open_rows(self._cells, len(self._heads), symbol_id, out)
         out["seq"] = 0
         return out[:n]
 
@@ -411,7 +414,7 @@ class MinuteBuilder:
     def forget(self, symbol_id: int) -> None:
         """Drop all state of one symbol."""
         if 0 <= symbol_id < len(self._heads):
-            self._k.forget(self._heads, self._cells, self._ring, self._book, symbol_id)
+            self._k.forget(self._heads, self._cells, self._book, symbol_id)
 
     def reset(self) -> None:
         """Drop all state."""

@@ -300,7 +300,10 @@ def take(
     symbol_id: int, ts: int, price: float, size: float, sequence: int, regular: int, extended: int,
     late_ns: int, ring: int, heads: Any, cells: Any, book: Any, held: Any, sessions: Any, spill: Any,
 ) -> int:  # fmt: skip
-    """Put one print into its minute; return OK or why not. `ring` (a power of two) cells a symbol; spill has room for one more."""
+    """Put one print into its minute; return OK or why not. `spill` has room for one more.
+
+    `ring` (a power of two) cells a symbol; those of one minute stand together for all symbols, so that few pages of memory are in use.
+    """
     if not (price > 0.0 and price < np.inf):
         return BAD_PRICE
     if not (size >= 0.0 and size < np.inf):
@@ -319,7 +322,7 @@ def take(
     head = heads[symbol_id]
     if minute <= head.newest - late_ns:
         return TOO_LATE
-    at = symbol_id * ring + (number & (ring - 1))
+    at = (number & (ring - 1)) * len(heads) + symbol_id
     cell = cells[at]
     if cell.minute != minute:
         if cell.minute > minute:
@@ -397,7 +400,7 @@ def add_trades(
             coming = rows[i + AHEAD]
             if 0 <= coming.symbol_id < n_symbols:
                 prefetch(heads, np.int64(coming.symbol_id))
-                prefetch(cells, coming.symbol_id * ring + ((coming.ts_event // NS_PER_MIN) & (ring - 1)))
+                prefetch(cells, ((coming.ts_event // NS_PER_MIN) & (ring - 1)) * n_symbols + coming.symbol_id)
         symbol_id = np.int64(row.symbol_id)
         if symbol_id >= n_symbols or book[N_SPILLED] >= len(spill):
             return -1 - i
@@ -452,7 +455,7 @@ def add_one(where: int, symbol_id: int, ts: int, price: float, size: float, sequ
 
 
 @kernel
-def emit_dirty(cells: Any, ring: int, book: Any, out: Any) -> int:
+def emit_dirty(cells: Any, n_symbols: int, book: Any, out: Any) -> int:
     """Write every closed cell that changed as a bar with the next revision; return how many."""
     n = 0
     base = BOOK_HEAD + len(cells)
@@ -462,14 +465,14 @@ def emit_dirty(cells: Any, ring: int, book: Any, out: Any) -> int:
         if cell.state & DIRTY:
             cell.revision += 1 if cell.state & PUBLISHED else 0
             cell.state = CLOSED | PUBLISHED
-            fill_row(out[n], cell, at // ring, 0)
+            fill_row(out[n], cell, at % n_symbols, 0)
             n += 1
     book[N_DIRTY] = 0
     return n
 
 
 @kernel
-def close_due(cells: Any, ring: int, book: Any, held: Any, due_ns: int, out: Any) -> int:
+def close_due(cells: Any, n_symbols: int, book: Any, held: Any, due_ns: int, out: Any) -> int:
     """Close every open cell that ended at or before `due_ns`; write those with a price to `out`; return how many."""
     n = kept = 0
     oldest = NEVER
@@ -482,7 +485,7 @@ def close_due(cells: Any, ring: int, book: Any, held: Any, due_ns: int, out: Any
             oldest = min(oldest, cell.minute)
         elif cell.has:
             cell.state = CLOSED | PUBLISHED
-            fill_row(out[n], cell, at // ring, 0)
+            fill_row(out[n], cell, at % n_symbols, 0)
             n += 1
         else:
             cell.state = CLOSED
@@ -493,10 +496,10 @@ def close_due(cells: Any, ring: int, book: Any, held: Any, due_ns: int, out: Any
 
 
 @kernel
-def open_rows(cells: Any, ring: int, symbol_id: int, out: Any) -> int:
+def open_rows(cells: Any, n_symbols: int, symbol_id: int, out: Any) -> int:
     """Write the open, priced minutes of a symbol as partial bars, oldest first; return how many."""
     n = 0
-    for at in range(symbol_id * ring, (symbol_id + 1) * ring):
+    for at in range(symbol_id, len(cells), n_symbols):
         cell = cells[at]
         if cell.state & OPEN and cell.has:
             k = n
@@ -509,15 +512,16 @@ def open_rows(cells: Any, ring: int, symbol_id: int, out: Any) -> int:
 
 
 @kernel
-def forget(heads: Any, cells: Any, ring: int, book: Any, symbol_id: int) -> None:
+def forget(heads: Any, cells: Any, book: Any, symbol_id: int) -> None:
     """Empty a symbol's cells."""
-    for at in range(symbol_id * ring, (symbol_id + 1) * ring):
+    n_symbols = len(heads)
+    for at in range(symbol_id, len(cells), n_symbols):
         clear_cell(cells[at], 0)
         cells[at].state = 0
     kept = 0
     for o in range(book[N_OPEN]):
         at = book[BOOK_HEAD + o]
-        if at // ring != symbol_id:
+        if at % n_symbols != symbol_id:
             book[BOOK_HEAD + kept] = at
             kept += 1
     book[N_OPEN] = kept
@@ -526,7 +530,7 @@ def forget(heads: Any, cells: Any, ring: int, book: Any, symbol_id: int) -> None
     heads[symbol_id].n = 0
     for d in range(book[N_DIRTY] - 1, -1, -1):
         at = book[BOOK_HEAD + len(cells) + d]
-        if at // ring == symbol_id:
+        if at % n_symbols == symbol_id:
             drop_dirty(at, book, len(cells))
 
 
