@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from tests.oracles import bars_pandas
 from workbench.cli.data import audit_file, bars_app, build_bars_file, data_app, import_file, roll_bars_file
 from workbench.errors import FileError, SchemaError, TimeframeError, TimestampError
 from workbench.history.recording import load
@@ -141,3 +142,40 @@ def test_options_reach_the_reader(tmp_path):
     assert (report["first"], report["symbols"], report["missing"]) == ("2024-07-01T09:30:00-04:00", ["SPY"], 370)
     run = CliRunner().invoke(data_app, ["audit", str(path), "--column", "price"])
     assert "our column=the file's column" in str(run.exception)
+
+
+def test_real_prints_with_condition_letters_become_the_bars_of_an_independent_twin(realdata, tmp_path):
+    """The letters are translated here a second time, by hand, for those that occur in the file."""
+    path = realdata / "taq_2018_highfrequency/XXX_trades_2018-01-02.csv.gz"
+    build_bars_file(path, tmp_path / "bars.parquet")
+    got = load(tmp_path / "bars.parquet").rows
+    raw = pd.read_csv(path, dtype={"COND": str})
+    ids = {
+        "F": 14,
+        "T": 12,
+        "I": 37,
+        "U": 13,
+        "4": 10,
+        "6": 8,
+        "O": 25,
+        "Q": 16,
+        "M": 15,
+        "Z": 32,
+        "V": 52,
+        "7": 53,
+        "P": 22,
+        "B": 2,
+        "C": 7,
+        "N": 20,
+        "R": 29,
+    }
+    letters = raw["COND"].fillna("").str.replace(" ", "")
+    trades = pd.DataFrame(
+        {"ts": pd.to_datetime(raw["ts_utc"], utc=True, format="ISO8601"), "price": raw["PRICE"], "size": raw["SIZE"].astype(float)}
+    )
+    trades["conditions"] = [tuple(ids[letter] for letter in text) for text in letters]
+    trades["sequence"] = range(len(trades))
+    want, _, _ = bars_pandas.minute_bars(trades, bars_pandas.schedule("2017-12-20", "2018-01-10"))
+    assert len(got) == len(want) == 427
+    for name in ("open", "high", "low", "close", "volume"):
+        assert got[name].tolist() == want[name].tolist(), name
