@@ -635,11 +635,13 @@ class Hub:
         rows = update.rows
         if forming and update.forming is not None:
             rows = np.concatenate([rows, update.forming])
-        table = to_frame(rows, symbol=symbol, timeframe=frame.label)
-        bounds = [None if t is None else pd.Timestamp(t) for t in (start, end)]
-        bounds = [t.tz_localize("America/New_York") if t is not None and t.tz is None else t for t in bounds]
-        table = table.loc[bounds[0] : bounds[1]]
-        return table if n is None else table.tail(n)
+        for bound, is_start in ((start, True), (end, False)):
+            if bound is not None:
+                moment = pd.Timestamp(bound)
+                moment = moment.tz_localize("America/New_York") if moment.tz is None else moment
+                ts_ns = moment.as_unit("ns").value
+                rows = rows[rows["ts_open"] >= ts_ns] if is_start else rows[rows["ts_open"] <= ts_ns]
+        return to_frame(rows if n is None else rows[max(0, len(rows) - n) :], symbol=symbol, timeframe=frame.label)
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the newest quote, or None before the first."""
