@@ -55,6 +55,7 @@ MAX_QUEUED_ROWS = 2_000_000  # about 160 MB of prints; a live source that is fur
 PUBLISH_EVERY_NS = 10_000_000  # forming bars are published at most this often
 PUBLISH_SHARE = 3  # publishing takes at most a quarter of the hub's time
 WAIT_S = 0.02
+PUBLISH_WAIT_S = 0.005  # while a change waits to be published
 FIRST_SESSIONS = 5  # sessions of minutes read when a symbol is first watched
 DEEPEST_SESSIONS = 520
 CHART_BARS = 700  # bars a chart wants at once: the visible window and a margin
@@ -188,7 +189,7 @@ class Hub:
         while True:
             with self._changed:
                 if not self._queue and not self._is_stopping:
-                    self._changed.wait(WAIT_S)
+                    self._changed.wait(PUBLISH_WAIT_S if self._dirty else WAIT_S)
                 is_last = self._is_stopping
             self._drain(limit=0 if is_last else 256)
             if is_last:
