@@ -218,10 +218,10 @@ def test_a_cursor_opens_as_a_streamz_stream():
         assert seen == []
         stream.start()
         for k in (1, 2):
-            while len(seen) < k:  # noqa: ASYNC110  streamz tells nobody
+            while len(seen) < k:
                 await asyncio.sleep(0.001)
             tested.append(bar(TEN + k * MIN, 100.0 + k))
-        while len(seen) < 3:  # noqa: ASYNC110
+        while len(seen) < 3:
             await asyncio.sleep(0.001)
         stream.stop()
         return seen
