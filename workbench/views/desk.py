@@ -150,7 +150,8 @@ class Desk:
         self.shell.health = {**state, "playback": self.strip.playback, "desk_errors": self.errors}
         speed = 0.0 if self.strip.playback.get("is_paused") else self.strip.playback.get("speed", 1.0)
         for chart in self.charts:
-            chart.status = {"mode": state["mode"], "age_s": state["age_s"] and round(state["age_s"]), "reason": state["reason"], "speed": speed}
+            age_s = state["age_s"] and round(state["age_s"])
+            chart.status = {"mode": state["mode"], "age_s": age_s, "reason": state["reason"], "speed": speed}
 
     # -- charts ------------------------------------------------------------------------------------------------------------
 
@@ -243,7 +244,8 @@ class Desk:
         self.list_view.selected = self.active.symbol
         colours = theme.tokens(self.look.theme, self.look.palette)
         self.shell.param.update(
-            symbol=self.active.symbol, label=label_of(self.active.symbol), timeframe=self.active.timeframe, studies=list(self.active.studies),
+            symbol=self.active.symbol, label=label_of(self.active.symbol),
+            timeframe=self.active.timeframe, studies=list(self.active.studies),
             theme=self.look.theme, palette=self.look.palette, colours=colours,
         )  # fmt: skip
 

@@ -91,7 +91,8 @@ def server(engine: Engine, settings: Settings, port: int, address: str = "127.0.
 def check_address(address: str, port: int) -> None:
     """Refuse an address that other machines can reach, and a port that is taken."""
     if address not in LOOPBACK:
-        raise ConfigError(f"host: received {address!r}; allowed: {', '.join(LOOPBACK)} (the desk has no log-in; use an SSH tunnel to reach it from elsewhere)")
+        why = "the desk has no log-in; use an SSH tunnel to reach it from elsewhere"
+        raise ConfigError(f"host: received {address!r}; allowed: {', '.join(LOOPBACK)} ({why})")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -99,5 +100,6 @@ def check_address(address: str, port: int) -> None:
             probe.bind((address, port))
         except OSError as error:
             raise PortInUseError(
-                f"port: received {port}, which another program on {address} is using; allowed: a free one (--port {port + 1}), or 0 to take any free one"
+                f"port: received {port}, which another program on {address} is using; "
+                f"allowed: a free one (--port {port + 1}), or 0 to take any free one"
             ) from error

@@ -43,7 +43,8 @@ class Shelf:
             fresh.write_text(json.dumps(value, indent=1), encoding="utf-8")
             fresh.replace(path)
         except OSError as error:
-            raise StoreError(f"{path}: can't be written ({error.strerror or error}); what you changed is kept until the desk is closed") from error
+            said = error.strerror or error
+            raise StoreError(f"{path}: can't be written ({said}); what you changed is kept until the desk is closed") from error
 
     def levels(self, symbol: str) -> list[dict[str, Any]]:
         """Return the levels drawn by hand on a symbol, each with `id`, `price` and `label`."""

@@ -183,7 +183,8 @@ def parse_study(name: str) -> tuple[Kind | None, tuple[float, ...]]:
     try:
         given = tuple(float(text) for text in rest)
     except ValueError:
-        raise ConfigError(f"indicator: received {name!r}; allowed: numbers after {first}, e.g. {first}:{':'.join(f'{n:g}' for n in kind.defaults)}") from None
+        example = ":".join([first, *(f"{n:g}" for n in kind.defaults)])
+        raise ConfigError(f"indicator: received {name!r}; allowed: numbers after {first}, e.g. {example}") from None
     if len(given) > len(kind.defaults):
         raise ConfigError(f"indicator: received {name!r} with {len(given)} numbers; allowed: at most {len(kind.defaults)} for {first}")
     numbers = (*given, *kind.defaults[len(given) :])

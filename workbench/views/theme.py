@@ -127,4 +127,5 @@ def bokeh_theme(theme: str = "dark", palette: str = "teal") -> Theme:
     title = {"text_color": colours["text"], "text_font": "system-ui, sans-serif", "text_font_size": "13px"}
     legend = {"background_fill_color": colours["panel"], "label_text_color": colours["text"], "border_line_color": colours["line"]}
     axis = {**axis_style(colours), "axis_label_text_color": colours["muted"]}
-    return Theme(json={"attrs": {"Plot": plot, "Grid": {"grid_line_color": colours["grid"]}, "Axis": axis, "Title": title, "Legend": legend}})
+    grid = {"grid_line_color": colours["grid"]}
+    return Theme(json={"attrs": {"Plot": plot, "Grid": grid, "Axis": axis, "Title": title, "Legend": legend}})
