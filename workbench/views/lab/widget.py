@@ -9,6 +9,7 @@ Floor 8.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import panel as pn
 import param
 from panel.custom import Child, JSComponent
 
+from workbench.clock import NS_PER_S, monotonic_ns
 from workbench.errors import ConfigError, WorkbenchError, choices
 from workbench.types import TIMEFRAMES
 from workbench.views import theme as tokens
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 FRAME_MS = 100  # ten patches a second: smooth to the eye, and the kernel stays free
+MOST_SHARE = 0.25  # of the kernel's time that one chart may take, however slow the machine
 FIRST_TURN = 2  # a moment after the hello: the page has just been built
 HEALTH_EVERY = 5  # frames
 MIN_HEIGHT = 160
@@ -96,14 +99,28 @@ class _View:
 
     def start(self) -> None:
         """Begin to tick; harmless when ticking."""
-        if self._callback is None:
-            self._turn = 0
+        if self._callback is not None:
+            return
+        self._turn = 0
+        if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
             self._callback = pn.state.add_periodic_callback(self.tick, period=FRAME_MS)
+        else:
+            self._callback = asyncio.get_running_loop().create_task(self._run(), name="lab-chart")
+
+    async def _run(self) -> None:
+        """Tick on the kernel's loop, and always give it back: Panel's own callback never does when a turn outlasts its period."""
+        while True:
+            before_ns = monotonic_ns()
+            self.tick()
+            spent_s = (monotonic_ns() - before_ns) / NS_PER_S
+            await asyncio.sleep(max(FRAME_MS / 1000 - spent_s, spent_s * (1 / MOST_SHARE - 1)))
 
     def stop(self) -> None:
         """Stop for good."""
         callback, self._callback = self._callback, None
-        if callback is not None and callback.running:
+        if isinstance(callback, asyncio.Task):
+            callback.cancel()
+        elif callback is not None and callback.running:
             callback.stop()
         self._owner._forget(self)
 
@@ -207,7 +224,7 @@ class LabChart(pn.viewable.Viewer):
         self.errors = 0  # turns of any view that failed
         self._views: list[_View] = []
         self.model = ChartModel(studies=list(studies))
-        self.model.param.watch(lambda _: self._tell(), ["symbol", "timeframe", "studies"])
+        self.model.param.watch(lambda *_: self._tell(), ["symbol", "timeframe", "studies"])
         self._drawn: dict[str, list[dict[str, Any]]] = {}  # levels, times, markers -> what is drawn on every view
         self.show(symbol, timeframe)
 
