@@ -138,6 +138,12 @@ class PolygonSource:
         """Why the live feed is refused, while it is (AuthError, ConnectionLimitError)."""
         return next((leg.problem for leg in self._legs.values() if leg.problem is not None), None)
 
+    @property
+    def states(self) -> dict[str, FeedState]:
+        """Market -> state of its connection, for the markets that something is subscribed in."""
+        with self._lock:
+            return {market: leg.state for market, leg in self._legs.items()}
+
     def start(self, sink: Sink) -> None:
         """Connect, in threads of its own, as soon as a symbol is wanted."""
         with self._lock:
