@@ -5,12 +5,13 @@ are forming, and is patched at most once a frame. x is the bar's place, so night
 browser does at once (zoom, pan, scale, crosshair, pixel-exact candles) is in `static/chart.js`; what needs data comes back as a
 message. A generation number guards every load: what belongs to an earlier symbol or timeframe is dropped.
 
-Floor 8. All methods run on the session's own thread; slow history runs in `loads` and is collected by the next `tick`.
+Floor 8. All methods run on the session's own thread; slow history runs in other threads and is collected by the next `tick`.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -29,7 +30,7 @@ from workbench.types import NS_PER_S, OptionContract, Timeframe
 from workbench.views import theme
 from workbench.views.models import ChartModel, LookModel
 from workbench.views.studies import Line, Study, make_studies
-from workbench.views.window import BarWindow, Change, columns, thin
+from workbench.views.window import EMPTY, BarWindow, Change, columns, thin
 
 STATIC = Path(__file__).parent / "static"
 FIRST_BARS = 600  # sent when a chart opens: what fits the screen and a margin
@@ -40,7 +41,9 @@ PATIENCE_S = 0.03  # how long opening waits for a hub that has the bars, so that
 PRICE_AXIS_PX, TIME_AXIS_PX = 66, 24
 LIVE_COLUMNS = ("now", "count", "n")
 LIVE_LEVEL = "overlay"  # a canvas of its own: a tick repaints that one only
-_LOADS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="chart-history")
+READING_S = 0.1  # how often older bars look whether the hub still reads the same symbol
+_OPENS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="chart-open")
+_OLDER = ThreadPoolExecutor(max_workers=4, thread_name_prefix="chart-older")  # apart: a switch never waits behind a long read
 
 
 class CandleChart(JSComponent):
@@ -95,8 +98,10 @@ class CandleChart(JSComponent):
     def open(self) -> None:
         """Show what the model says; at once when the hub holds it, else as soon as its history is here."""
         self.generation += 1
+        if self._older is not None:
+            self._older.cancel()
         self._cursor = self._older = None
-        load = self._load = _LOADS.submit(_watch, self._hub, self._model.symbol, self._model.timeframe)
+        load = self._load = _OPENS.submit(_watch, self._hub, self._model.symbol, self._model.timeframe)
         wait([load], timeout=PATIENCE_S)
         if load.done():
             self._collect_load(load)
@@ -197,8 +202,10 @@ class CandleChart(JSComponent):
     def _ask_older(self) -> None:
         if self._older is not None or not self.extent[1] or not len(self.window):
             return
-        before_ns = int(self.window.rows["ts_open"][0])
-        self._older = _LOADS.submit(_read_older, self._hub, self._model.symbol, self._model.timeframe, before_ns, self.generation)
+        before_ns, generation = int(self.window.rows["ts_open"][0]), self.generation
+        self._older = _OLDER.submit(
+            _read_older, self._hub, self._model.symbol, self._model.timeframe, before_ns, generation, lambda: generation == self.generation
+        )
 
     def _collect_older(self, load: Future[Any]) -> None:
         self._older = None
@@ -382,8 +389,13 @@ def _watch(hub: Any, symbol: str, timeframe: str) -> Cursor:
     return hub.cursor(symbol, timeframe, n=None)
 
 
-def _read_older(hub: Any, symbol: str, timeframe: str, before_ns: int, generation: int) -> tuple[int, np.ndarray]:
-    return generation, hub.older(symbol, timeframe, before_ns, OLDER_BARS)
+def _read_older(
+    hub: Any, symbol: str, timeframe: str, before_ns: int, generation: int, is_wanted: Callable[[], bool]
+) -> tuple[int, np.ndarray]:
+    """Return older bars once the hub has read what it reads itself: those come by the series, and would be read twice."""
+    while is_wanted() and hub.health(symbol).backfilling:
+        threading.Event().wait(READING_S)
+    return generation, hub.older(symbol, timeframe, before_ns, OLDER_BARS) if is_wanted() else EMPTY
 
 
 def _changes(old: np.ndarray, new: np.ndarray) -> list[tuple[int, float]]:
