@@ -256,7 +256,7 @@ def test_it_renders(hub, document, comm):
     assert [child.__class__.__name__ for child in [root.data.price, *root.data.panes]] == ["figure", "figure"]
 
 
-@pytest.mark.parametrize(("symbol", "label", "short"), [("SPY", "SPY", "SPY"), ("O:SPY241220P00720000", "SPY 20 Dec 24 720 P", "SPY 20Dec24 720P")])
+@pytest.mark.parametrize(("symbol", "label", "short"), [("SPY", "SPY", "SPY"), ("O:SPY241220P00720000", "SPY 20 Dec 24 720 P", "SPY 720P 12/20")])
 def test_an_option_is_named_as_people_say_it(symbol, label, short):
     assert (label_of(symbol), short_label(symbol)) == (label, short)
 

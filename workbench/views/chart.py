@@ -38,7 +38,7 @@ MAX_SENT = 1600  # closed bars a browser may hold before the window is cut again
 OLDER_BARS = 1500  # asked for at once when panning back
 MAX_UNSEEN = 20  # frames under way to a browser that has not painted yet; then frames are skipped until it has
 PATIENCE_S = 0.03  # how long opening waits for a hub that has the bars, so that a switch is one step
-PRICE_AXIS_PX, TIME_AXIS_PX = 66, 24
+PRICE_AXIS_PX, TIME_AXIS_PX = 70, 24
 LIVE_COLUMNS = ("now", "count", "n")
 LIVE_LEVEL = "overlay"  # a canvas of its own: a tick repaints that one only
 READING_S = 0.1  # how often older bars look whether the hub still reads the same symbol
@@ -424,12 +424,11 @@ def label_of(symbol: str) -> str:
 
 
 def short_label(symbol: str) -> str:
-    """Return a symbol for a narrow column: 'SPY 20Dec24 720P' for an option."""
-    label = label_of(symbol)
-    if label == symbol:
+    """Return a symbol for a narrow column: 'SPY 720P 12/20' for an option."""
+    if label_of(symbol) == symbol:
         return symbol
-    root, day, month, year, strike, right = label.split(" ")
-    return f"{root} {day}{month}{year} {strike}{right}"
+    option = OptionContract.parse(symbol)
+    return f"{option.root} {option.strike:f}{option.right} {option.expiry.month}/{option.expiry.day}"
 
 
 def _price_figure(history: ColumnDataSource, live: ColumnDataSource, x_range: Range1d, colours: dict[str, str]) -> figure:

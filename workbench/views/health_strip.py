@@ -98,8 +98,8 @@ def health_of(hub: Any) -> dict[str, Any]:
 
 
 def shown_mode(mode: str, info: Any) -> str:
-    """Return the word on the strip: a simulated market never calls itself live."""
-    return "SIMULATED" if mode == "LIVE" and info.name == "simulated" else mode
+    """Return the word on the strip: a simulated market never calls itself live, nor a replay of anything."""
+    return "SIMULATED" if mode in ("LIVE", "REPLAY") and info.name == "simulated" else mode
 
 
 def playback_of(hub: Any) -> dict[str, Any]:
@@ -109,7 +109,8 @@ def playback_of(hub: Any) -> dict[str, Any]:
         return {}
     first, last = source.span
     return {
-        "is_replay": bool(hub.source_info.is_replay),
+        "name": "REPLAY" if hub.source_info.name == "replay" else hub.source_info.name.upper(),
+        "is_shown": hub.source_info.name == "replay" or bool(source.is_paused) or source.speed != 1,
         "is_paused": bool(source.is_paused),
         "speed": float(source.speed),
         "now": hub.clock.now_ns() // NS_PER_S,

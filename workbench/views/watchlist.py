@@ -16,7 +16,7 @@ from panel.custom import JSComponent
 
 from workbench.errors import WorkbenchError
 from workbench.hub.series import Series
-from workbench.views.chart import decimals_of, short_label
+from workbench.views.chart import decimals_of, label_of, short_label
 from workbench.views.models import WatchlistModel
 
 STATIC = Path(__file__).parent / "static"
@@ -93,7 +93,7 @@ class Watchlist(JSComponent):
         return [] if len(rows) < 2 else np.round(rows["close"], 4).tolist()
 
     def _relist(self) -> None:
-        self.lines = [{"symbol": symbol, "label": short_label(symbol)} for symbol in self._watchlist.symbols]
+        self.lines = [{"symbol": symbol, "label": short_label(symbol), "title": label_of(symbol)} for symbol in self._watchlist.symbols]
         self._sent = {symbol: held for symbol, held in self._sent.items() if symbol in self._watchlist.symbols}
         self._series = {symbol: held for symbol, held in self._series.items() if symbol in self._watchlist.symbols}
 

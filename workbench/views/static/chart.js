@@ -119,6 +119,8 @@ class Chart {
       return ticks.map((x) => label.get(x) ?? "")
     }
     for (const grid of v.model.center) if (grid.dimension === 0 && grid.ticker) grid.ticker.get_ticks = xaxis.ticker.get_ticks
+    const prices = yaxis.ticker.get_ticks.bind(yaxis.ticker)
+    yaxis.ticker.get_ticks = (...args) => this.ready ? {...prices(...args), minor: []} : {major: [], minor: []}
     yaxis.formatter.doFormat = v === this.main ? (ticks) => ticks.map((y) => this.price(y)) : evenly
     if (v === this.main) {
       v.renderer_views.get(v.model.renderers.find((r) => r.name === "history"))._paint = (ctx) => this.paint(ctx)
@@ -251,8 +253,9 @@ class Chart {
       this.seenLast = this.last
       this.right = null
     }
-    this.notice.className = `wb-notice ${meta.state}`
-    this.notice.textContent = meta.state === "ready" ? "" : meta.state === "empty" ? `No bars of ${meta.label} at ${meta.timeframe} yet` : meta.message
+    this.notice.className = `wb-notice wb-${meta.state}`
+    this.notice.replaceChildren(node("span", "", null, meta.state === "ready" ? "" : meta.state === "empty" ? `No bars of ${meta.label} at ${meta.timeframe} yet` : meta.message))
+    this.drawStatus()
     if (this.ready && this.right === null) this.home()
     this.drawLegend()
     this.repaint()
@@ -515,10 +518,11 @@ class Chart {
         if ((d.c[i] >= d.o[i]) !== up) return
         const w = this.body(d.k[i]), cx = Math.round(this.sx(d.x[i]))
         const high = sy(d.h[i]), low = sy(d.l[i])
-        ctx.fillRect(cx, high, 1, Math.max(1, low - high))
-        if (w === 1) return
-        const a = sy(Math.max(d.o[i], d.c[i])), b = sy(Math.min(d.o[i], d.c[i]))
-        ctx.fillRect(cx - (w >> 1), a, w, Math.max(1, b - a))
+        if (w === 1) { ctx.fillRect(cx, high, 1, Math.max(1, low - high)); return }
+        const a = sy(Math.max(d.o[i], d.c[i])), b = Math.max(a + 1, sy(Math.min(d.o[i], d.c[i])))
+        ctx.fillRect(cx - (w >> 1), a, w, b - a)
+        if (high < a) ctx.fillRect(cx, high, 1, a - high)
+        if (low > b) ctx.fillRect(cx, b, 1, low - b)
       })
       ctx.globalAlpha = 1
     }
@@ -808,10 +812,11 @@ class Chart {
   drawStatus() {
     const {mode, age_s, reason} = this.model.status
     const dead = ["STALE", "REFUSED", "DEGRADED"].includes(mode)
-    this.root.classList.toggle("stale", ["STALE", "REFUSED"].includes(mode))
+    this.root.classList.toggle("wb-is-stale", ["STALE", "REFUSED"].includes(mode))
     this.stale.style.display = dead ? "block" : "none"
     if (dead) this.stale.textContent = `${mode}${age_s == null ? "" : ` · last data ${age(age_s)} ago`}${reason ? ` · ${reason}` : ""}`
-    this.repaint()
+    if (dead !== this.wasDead) this.repaint()
+    this.wasDead = dead
   }
 
   // -- mouse ---------------------------------------------------------------------------------------------------------------
@@ -911,7 +916,7 @@ class Chart {
   }
   pickTool(tool) {
     this.tool = tool
-    this.root.classList.toggle("drawing", !!tool)
+    this.root.classList.toggle("wb-drawing", !!tool)
   }
   addLevel(price) {
     const level = {id: `h${Date.now().toString(36)}`, price: round(price, this.model.meta.decimals), label: "", colour: "accent", is_own: true}

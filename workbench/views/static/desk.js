@@ -5,13 +5,16 @@ const KEYS = {1: "1m", 2: "2m", 3: "3m", 4: "5m", 5: "15m", 6: "30m", 7: "1h", 8
 const HELP = [
   ["/", "symbol search"], ["1 … 9", "1m 2m 3m 5m 15m 30m 1h 4h 1D"], ["↑ ↓", "through the watchlist"], ["← →", "move the chart (Shift: a page)"], ["+ −", "zoom"], ["End", "go to the newest bar"],
   ["H", "draw a horizontal level: click where it belongs; drag it, or × at its right end"], ["I", "indicators"], ["P", "chart as PNG"], ["T", "dark or light"], ["D", "drawer: health of the data"],
-  ["Space", "replay: play or pause"], [".  ,", "replay: one bar, one event"], ["Esc", "close what is open"], ["?", "these keys"],
+  ["R", "controls of time, where it can be steered"], ["Space", "play or pause"], [". ,", "one bar, one event"], ["Esc", "close what is open"], ["?", "these keys"],
 ]
 const MOUSE = "Wheel zooms at the right edge, Shift+wheel or drag moves, drag an axis to scale it, double click resets."
 
 export function render({model, view}) {
   guardLayout(view)
   const desk = new Desk(model)
+  const page = view.model.document
+  page.on_event("connection_lost", () => desk.lost(true))
+  page.on_event("client_reconnected", () => desk.lost(false))
   model.on("lifecycle:remove", () => desk.remove())
   return desk.root
 }
@@ -32,6 +35,8 @@ class Desk {
     this.onDrawer = () => this.send("drawer", !this.model.drawer)
     window.addEventListener("keydown", this.onKey)
     window.addEventListener("workbench:drawer", this.onDrawer)
+    this.onReplay = () => { this.steering = !this.steering; this.drawHealth() }
+    window.addEventListener("workbench:replay", this.onReplay)
     this.colour()
     this.draw()
     this.drawWidths()
@@ -42,8 +47,10 @@ class Desk {
   remove() {
     window.removeEventListener("keydown", this.onKey)
     window.removeEventListener("workbench:drawer", this.onDrawer)
+    window.removeEventListener("workbench:replay", this.onReplay)
   }
 
+  lost(is) { this.root.classList.toggle("lost", is) }
   send(what, value) { this.model.send_msg({do: what, value}) }
   chart(detail) { window.dispatchEvent(new CustomEvent("workbench:chart", {detail: {...detail, index: this.model.active}})) }
 
@@ -64,6 +71,7 @@ class Desk {
     this.gripY = node("div", "gripY", this.bottom)
     this.drags(this.gripY, "drawer")
     this.details = node("div", "details", this.bottom)
+    this.gone = node("div", "gone", r, "The desk's server does not answer: everything on this page is old. Start it again, then reload the page.")
     this.toasts = node("div", "toasts", r)
     this.help = node("div", "help", r)
     this.help.innerHTML = `<div><h2>Keys</h2><dl>${HELP.map(([k, t]) => `<dt>${k.split(" ").filter(Boolean).map((x) => `<kbd>${x}</kbd>`).join(" ")}</dt><dd>${t}</dd>`).join("")}</dl><p>${MOUSE}</p></div>`
@@ -76,6 +84,7 @@ class Desk {
     Object.assign(this.find, {spellcheck: false, autocomplete: "off", title: "Symbol ( / )", ariaLabel: "Symbol"})
     form.addEventListener("submit", (e) => { e.preventDefault(); if (this.find.value.trim()) this.send("symbol", this.find.value.trim()); this.find.blur() })
     this.find.addEventListener("focus", () => { this.find.value = this.model.symbol; this.find.select() })
+    this.fit = () => { this.find.style.width = `${Math.max(104, this.find.value.length * 7.4 + 22)}px` }
     this.find.addEventListener("blur", () => { this.find.value = this.model.label })
     const frames = node("div", "frames", this.bar)
     this.frames = this.model.timeframes.map((tf) => {
@@ -91,10 +100,10 @@ class Desk {
     this.buildMenu()
     this.draw1 = button(this.bar, "Level", "Draw a horizontal level ( H )", () => this.chart({do: "level", on: true}))
     node("i", "sep", this.bar)
-    this.layouts = [1, 2, 4].map((n) => button(this.bar, {1: "▢", 2: "◫", 4: "⊞"}[n], {1: "One chart", 2: "Two charts", 4: "Four charts"}[n], () => this.send("layout", n)))
+    this.layouts = [1, 2, 4].map((n) => button(this.bar, icon({1: "one", 2: "two", 4: "four"}[n]), {1: "One chart", 2: "Two charts", 4: "Four charts"}[n], () => this.send("layout", n)))
     button(this.bar, "PNG", "Chart as picture ( P )", () => this.chart({do: "png"}))
-    this.sun = button(this.bar, "◐", "Dark or light ( T )", () => this.flip())
-    this.eye = button(this.bar, "◩", "Colours of up and down: teal and red, or blue and orange", () => this.send("look", {palette: this.model.palette === "teal" ? "blue" : "teal"}))
+    this.sun = button(this.bar, icon("theme"), "Dark or light ( T )", () => this.flip())
+    this.eye = button(this.bar, icon("palette"), "Colours of up and down: teal and red, or blue and orange", () => this.send("look", {palette: this.model.palette === "teal" ? "blue" : "teal"}))
     button(this.bar, "?", "Keys ( ? )", () => this.help.classList.toggle("on"))
     this.strip = node("div", "strip-slot", this.bar)
   }
@@ -123,10 +132,10 @@ class Desk {
   buildReplay() {
     const r = this.replay, play = (value) => () => this.send("play", value)
     node("b", "", r, "REPLAY")
-    button(r, "⏮", "To the start", play({do: "start"}))
-    this.pp = button(r, "⏸", "Play or pause ( Space )", play({do: "toggle"}))
-    button(r, "⏭ bar", "One bar ( . )", play({do: "step", what: "bar"}))
-    button(r, "⏵ event", "One event ( , )", play({do: "step", what: "event"}))
+    button(r, icon("start"), "To the start", play({do: "start"}))
+    this.pp = button(r, icon("pause"), "Play or pause ( Space )", play({do: "toggle"}))
+    button(r, `${icon("step")} bar`, "One bar ( . )", play({do: "step", what: "bar"}))
+    button(r, `${icon("step")} event`, "One event ( , )", play({do: "step", what: "event"}))
     this.speed = node("select", "", r)
     this.speed.title = "Speed"
     this.speed.addEventListener("change", () => this.send("play", {do: "speed", speed: Number(this.speed.value)}))
@@ -162,7 +171,7 @@ class Desk {
 
   draw() {
     const m = this.model
-    if (this.find.getRootNode().activeElement !== this.find) this.find.value = m.label
+    if (this.find.getRootNode().activeElement !== this.find) { this.find.value = m.label; this.fit() }
     for (const b of this.frames) b.classList.toggle("on", b.dataset.tf === m.timeframe)
     for (const box of this.boxes) box.checked = m.studies.includes(box.value)
     const known = new Set(this.boxes.map((b) => b.value))
@@ -189,16 +198,17 @@ class Desk {
   drawHealth() {
     const h = this.model.health
     const p = h.playback ?? {}
-    const replaying = !!p.is_replay || (p.speed != null && (p.speed !== 1 || p.is_paused))
-    this.root.classList.toggle("replaying", replaying)
-    if (replaying) this.drawReplay(p)
+    const steered = !!p.is_shown
+    this.root.classList.toggle("replaying", steered)
+    this.root.classList.toggle("steering", steered || (!!this.steering && !!p.speeds))
+    if (p.speeds) this.drawReplay(p)
     this.root.classList.toggle("dead", h.mode === "STALE" || h.mode === "REFUSED")
     if (this.model.drawer) this.drawDetails()
   }
 
   drawReplay(p) {
-    this.replay.firstChild.textContent = p.is_replay ? "REPLAY" : "SIMULATED"
-    this.pp.textContent = p.is_paused ? "▶" : "⏸"
+    this.replay.firstChild.textContent = p.name
+    this.pp.innerHTML = icon(p.is_paused ? "play" : "pause")
     if (this.speed.options.length !== p.speeds.length) this.speed.replaceChildren(...p.speeds.map((s) => new Option(`${s}×`, s)))
     const near = p.speeds.reduce((a, b) => Math.abs(b - p.speed) < Math.abs(a - p.speed) ? b : a)
     if (this.speed.getRootNode().activeElement !== this.speed) this.speed.value = near
@@ -300,6 +310,7 @@ class Desk {
       case "p": this.chart({do: "png"}); return true
       case "t": this.flip(); return true
       case "d": this.send("drawer", !m.drawer); return true
+      case "r": if (steers) this.onReplay(); return steers
       case " ": if (steers) this.send("play", {do: "toggle"}); return steers
       case ".": if (steers) this.send("play", {do: "step", what: "bar"}); return steers
       case ",": if (steers) this.send("play", {do: "step", what: "event"}); return steers
@@ -326,10 +337,17 @@ function node(tag, cls, parent, text) {
   return el
 }
 function button(parent, text, title, action) {
-  const b = node("button", "", parent, text)
+  const b = node("button", "", parent)
+  b.innerHTML = text          // only texts and icons of this file
   b.type = "button"
   b.title = title
   b.addEventListener("click", (e) => { action(e); b.blur() })
   return b
 }
+const ICONS = {
+  start: '<path d="M3 3h2v10H3zM13 3v10L6 8z"/>', play: '<path d="M4 3l9 5-9 5z"/>', pause: '<path d="M4 3h3v10H4zM9 3h3v10H9z"/>', step: '<path d="M3 3l7 5-7 5zM11 3h2v10h-2z"/>',
+  one: '<path d="M2.5 3.5h11v9h-11z" class="line"/>', two: '<path d="M2.5 3.5h11v9h-11zM8 3.5v9" class="line"/>', four: '<path d="M2.5 3.5h11v9h-11zM8 3.5v9M2.5 8h11" class="line"/>',
+  theme: '<circle cx="8" cy="8" r="5.5" class="line"/><path d="M8 2.5a5.5 5.5 0 0 1 0 11z"/>', palette: '<path d="M3 8.5h4V13H3z"/><path d="M9.5 3.5h3.5V13H9.5z" class="line"/>',
+}
+function icon(name) { return `<svg viewBox="0 0 16 16" width="14" height="14">${ICONS[name]}</svg>` }
 function escape(text) { return String(text).replace(/[&<>"]/g, (c) => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})[c]) }

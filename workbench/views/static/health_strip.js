@@ -13,7 +13,8 @@ class Strip {
     this.model = model
     this.root = node("div", "strip")
     this.session = node("span", "session", this.root)
-    this.clock = node("span", "clock", this.root)
+    this.clock = node("button", "clock", this.root)
+    this.clock.addEventListener("click", () => window.dispatchEvent(new CustomEvent("workbench:replay")))
     this.facts = node("span", "facts", this.root)
     this.mode = node("button", "mode", this.root)
     this.mode.addEventListener("click", () => window.dispatchEvent(new CustomEvent("workbench:drawer")))
@@ -27,9 +28,9 @@ class Strip {
     put(this.session, {PRE: "PRE-MARKET", RTH: "OPEN", AH: "AFTER-HOURS", CLOSED: "CLOSED"}[s.segment] ?? s.segment)
     this.session.className = `session ${s.segment}`
     put(this.clock, `${s.clock} NY`)
-    this.clock.title = `${s.date}, New York`
+    this.clock.title = `${s.date}, New York${this.model.playback.speeds ? "\nClick for the controls of time ( R )" : ""}`
     const facts = []
-    if (s.p50 != null) facts.push(`${ms(s.p50)} / ${ms(s.p95)}`)
+    if (s.p50 != null) facts.push(`lat ${ms(s.p50)} / ${ms(s.p95)}`)
     if (s.gaps) facts.push(`${s.gaps} gap${s.gaps > 1 ? "s" : ""}`)
     if (s.backfilling) facts.push("backfilling")
     const bad = Object.values(s.quarantined ?? {}).reduce((a, b) => a + b, 0)

@@ -61,13 +61,13 @@ class List {
     this.mark()
   }
 
-  newRow({symbol, label}) {
+  newRow({symbol, label, title}) {
     const row = node("div", "row")
     row.draggable = true
     const cells = COLUMNS.map((c) => node("div", c.cls, row))
     cells[0].textContent = label
     row.classList.toggle("long", label.length > 6)
-    cells[0].title = label === symbol ? symbol : `${label}  (${symbol})`
+    cells[0].title = title === symbol ? symbol : `${title}  (${symbol})`
     const canvas = node("canvas", "", cells[1])
     const close = node("button", "x", row, "×")
     close.title = `Remove ${label}`
