@@ -38,6 +38,7 @@ class SymbolBook:
         self._capacity = capacity
         self._grace_ns = grace_ns
         self._anchor: Anchor = anchor
+        self._week = week_number(calendar.sessions["date"])
         self._open = _NO_BARS
         self._roller = Roller(calendar, anchor=anchor)
         self._is_roller_behind = False
@@ -77,10 +78,13 @@ class SymbolBook:
         won = winners(rows, self.minutes.rows_from(int(rows["ts_open"][0])))
         if not len(won):
             return 0
-        first = self.minutes.first_ns
+        first, last = self.minutes.first_ns, self.minutes.last_ns
+        is_next = won["ts_close"][0] > self._advanced_to and (last is None or won["ts_open"][0] > last)
+        if is_next and self._is_roller_behind:
+            self._load_roller()
         keepable = won[won["ts_open"] > first] if self._is_full and first is not None else won
         n = self.minutes.upsert(keepable)
-        if not self._is_roller_behind and won["ts_open"][0] > self._roller.last_ts and won["ts_close"][0] > self._advanced_to:
+        if is_next:
             self._finish(*self._roller.add(won))
         else:
             self._is_roller_behind = True
@@ -198,7 +202,7 @@ class SymbolBook:
         sessions = self._calendar.sessions
         i, j = self._calendar.latest(first_ns), self._calendar.latest(last_ns)
         if by_week:
-            week = week_number(sessions["date"])
+            week = self._week
             i = int(np.searchsorted(week, week[i], side="left"))
             j = int(np.searchsorted(week, week[j], side="right")) - 1
         return int(sessions["pre_open"][i]), int(sessions["post_close"][j])
@@ -209,6 +213,6 @@ class SymbolBook:
         if not self._is_full or first is None or self.history_from is None or self.history_from >= first:
             return
         sessions = self._calendar.sessions
-        week = week_number(sessions["date"])
+        week = self._week
         after = int(np.searchsorted(week, week[self._calendar.latest(first)], side="right"))
         self.history_from = min(int(sessions["pre_open"][min(after, len(sessions) - 1)]), int(self.minutes.last_ns or first))

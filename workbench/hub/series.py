@@ -10,6 +10,7 @@ Floor 2. Written by the hub's thread alone; read from any thread; rows handed ou
 from __future__ import annotations
 
 import asyncio
+import bisect
 import html
 import threading
 from collections.abc import AsyncIterator
@@ -101,7 +102,9 @@ class Series:
             self._forming_version += 1
 
     def _merge(self, held: np.ndarray, rows: np.ndarray) -> int:
-        at = np.searchsorted(held["ts_open"], rows["ts_open"])
+        opens = held["ts_open"]
+        first = bisect.bisect_left(opens, rows["ts_open"][0])  # look only where the new rows lie: a search of all would copy all
+        at = first + np.searchsorted(opens[first : bisect.bisect_right(opens, rows["ts_open"][-1])], rows["ts_open"])
         inside = at < len(held)
         match = np.zeros(len(rows), bool)
         match[inside] = held["ts_open"][at[inside]] == rows["ts_open"][inside]
@@ -115,6 +118,10 @@ class Series:
             return 0
         fresh = fresh[changed]
         self._stamp(fresh)
+        if match[changed].all():
+            held[at[changed]] = fresh  # `held` is the ring's own memory; readers were given copies
+            self._publish(fresh)
+            return len(fresh)
         keep = np.ones(len(held), bool)
         keep[at[match & changed]] = False
         merged = np.concatenate([held[keep], fresh])
@@ -142,7 +149,7 @@ class Series:
         """Return the closed bars with ts_open >= start_ns, oldest first."""
         with self._lock:
             view = self._bars.view()
-            return view[np.searchsorted(view["ts_open"], start_ns) :].copy()
+            return view[bisect.bisect_left(view["ts_open"], start_ns) :].copy()
 
     @property
     def first_ns(self) -> int | None:
