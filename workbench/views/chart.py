@@ -140,6 +140,11 @@ class CandleChart(JSComponent):
 
     # -- every frame -------------------------------------------------------------------------------------------------------
 
+    @property
+    def is_behind(self) -> bool:
+        """True while the browser has not painted what was sent: a tab that is hidden, frozen or busy. It gets the newest when it has."""
+        return self._frame - self._seen > MAX_UNSEEN
+
     def tick(self) -> bool:
         """Read what is new and send at most one patch; False when there was nothing to do or the browser is behind."""
         if self._load is not None and self._load.done():
@@ -147,7 +152,7 @@ class CandleChart(JSComponent):
         if self._older is not None and self._older.done():
             self._collect_older(self._older)
         cursor = self._cursor
-        if cursor is None or not cursor.has_news or self._frame - self._seen > MAX_UNSEEN:
+        if cursor is None or not cursor.has_news or self.is_behind:
             return False
         self._apply(cursor.read())
         return True
