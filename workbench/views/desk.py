@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 FRAME_MS = 50
 BOARD_EVERY, HEALTH_EVERY = 5, 5  # frames
+ASLEEP_FRAMES = 20  # without a sign of painting: the tab is hidden or frozen
 LAYOUT_TIMEFRAMES = ("5m", "1m", "15m", "1d")  # of the first to fourth chart
 STUDY_CHOICES = (
     ("vwap", "VWAP and bands"),
@@ -91,7 +92,7 @@ class Desk:
         self.hub, self.shelf = hub, shelf or Shelf(None)
         self.errors = 0
         self._last_error = ""
-        self._turn = 0
+        self._turn = self._behind = 0
         self._callback: Any = None
         kept = self.shelf.read("prefs", {})
         self.look = LookModel(**_allowed(LookModel, {**kept, **(query or {})}))
@@ -123,11 +124,14 @@ class Desk:
             callback.stop()
 
     def tick(self) -> None:
-        """Bring every view up to date."""
+        """Bring every view up to date. A tab that sleeps gets nothing: an hour of messages would have to be worked off on waking."""
         self._turn += 1
         with pn.io.unlocked():
             for chart in self.charts:
                 self._guarded(chart.tick)
+            self._behind = self._behind + 1 if any(chart.is_behind for chart in self.charts) else 0
+            if self._behind > ASLEEP_FRAMES:
+                return
             if self._turn % BOARD_EVERY == 0:
                 self._guarded(self.list_view.tick)
             if self._turn % HEALTH_EVERY == 2:
