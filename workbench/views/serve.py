@@ -5,12 +5,14 @@ The engine is built once a process and cached; every browser session reads the s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from pathlib import Path
 from typing import Any
 
 import panel as pn
+from tornado.websocket import WebSocketClosedError
 
 from workbench.assemble import assemble
 from workbench.config import Settings
@@ -75,7 +77,7 @@ def server(engine: Engine, settings: Settings, port: int, address: str = "127.0.
     """Return a Bokeh server of all apps that is bound to its port; `start` it, then its `io_loop`."""
     pn.extension()
     apps = {"desk": lambda: desk_page(engine, settings.data_dir)}
-    return pn.serve(
+    running = pn.serve(
         {"/": apps["desk"], **apps},
         port=port,
         address=address,
@@ -86,6 +88,14 @@ def server(engine: Engine, settings: Settings, port: int, address: str = "127.0.
         unused_session_lifetime_milliseconds=UNUSED_SESSION_MS,
         check_unused_sessions_milliseconds=CHECK_UNUSED_MS,
     )
+    running.io_loop.asyncio_loop.set_exception_handler(_report)
+    return running
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what went wrong on the loop; a tab that closed while a frame was on its way to it is nothing wrong."""
+    if not isinstance(context.get("exception"), WebSocketClosedError):
+        loop.default_exception_handler(context)
 
 
 def check_address(address: str, port: int) -> None:

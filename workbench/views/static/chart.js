@@ -273,14 +273,13 @@ class Chart {
 
   // A tick: only the open bars changed. One frame paints them, and a figure as a whole only when its scale moved with them.
   ticked() {
-    if (!this.ready) return
     this.scale()
     if (!this.awaited) this.awaited = requestAnimationFrame(() => this.paintTick())
   }
 
   paintTick() {
     this.awaited = 0
-    if (!this.ready) return
+    if (!this.ready) return this.acknowledge()
     const grown = this.liveVolume() > this.mostVolume
     let mainDone = false
     for (const v of this.views) {
@@ -612,6 +611,11 @@ class Chart {
     this.drawLevels()
     this.drawCross()
     if (!this.cursor) this.drawLegend()
+    this.acknowledge()
+  }
+
+  // Without it the server sends no more after some frames: a sleeping tab paints none.
+  acknowledge() {
     const n = this.forming.data.n?.[0] ?? 0
     if (n - this.acked >= ACK_EVERY || n < this.acked) {
       this.acked = n
@@ -771,6 +775,7 @@ class Chart {
     const found = meta.state === "ready" ? this.find(Math.min(bar, this.last)) : null
     const head = `<b>${escape(meta.label ?? "")}</b><span class="q">${escape(meta.timeframe ?? "")} · ${escape(meta.source ?? "")}</span>`
     let text = head
+    if (this.model.status.is_reading) text += '<span class="q">reading history …</span>'
     if (found) {
       const {d, i} = found, p = (v) => this.price(v)
       const before = this.closeBefore(found), change = d.c[i] - before, up = change >= 0
@@ -967,7 +972,9 @@ class Chart {
     }
     ctx.fillStyle = this.c.text
     ctx.font = "12px system-ui, sans-serif"
-    this.legend.innerText.split("\n").forEach((line, i) => ctx.fillText(line, 10, 14 + 18 * i))
+    const lines = [[]]
+    for (const part of this.legend.childNodes) part.nodeName === "BR" ? lines.push([]) : lines.at(-1).push(part.textContent)
+    lines.forEach((line, i) => ctx.fillText(line.join("  "), 10, 14 + 18 * i))
   }
   png() {
     const link = document.createElement("a"), meta = this.model.meta
