@@ -128,16 +128,23 @@ class SourceContract:
         assert sink.statuses
         assert all(len(status.reason) > 3 and status.ts_ns > 0 for status in sink.statuses)
 
-    def test_starting_and_stopping_twice_is_harmless_and_leaves_no_thread(self, facts):
+    def test_stopping_twice_is_harmless_and_leaves_no_thread(self, facts):
         before = set(threading.enumerate())
         sink = RecordingSink()
-        for _ in range(2):
-            facts.source.start(sink)
+        facts.source.start(sink)
         facts.source.subscribe([facts.symbol])
         wait_for(lambda: sink.statuses, 1.0)
         for _ in range(2):
             facts.source.stop()
         assert wait_for(lambda: not [thread for thread in set(threading.enumerate()) - before if "warm" not in thread.name])
+
+    def test_it_can_be_started_again(self, running):
+        facts, sink = running
+        self.deliver(facts, sink)
+        facts.source.stop()
+        again = RecordingSink()
+        facts.source.start(again)
+        assert wait_for(lambda: facts.make_market() or again.n_trades)
 
     def test_nothing_comes_after_stop(self, running):
         facts, sink = running

@@ -160,6 +160,23 @@ def test_symbols_can_be_added_and_taken_away_while_connected(make, server, sink,
     assert server.n_connected == 1
 
 
+def test_an_index_is_refused_since_it_would_need_a_connection_of_its_own(make):
+    with pytest.raises(SymbolError, match="an index; allowed: stocks"):
+        make().subscribe(["I:SPX"])
+
+
+def test_thinly_traded_symbols_are_given_more_silence(make, server, sink, clock):
+    source = make(stream_times=replace(FAST, mute_regular_s=0.2))
+    go_live(source, sink, server)
+    for _ in range(3):  # one print every 0.15 s is this list's usual day
+        for _again in range(8):
+            server.send([trade(clock)])
+            sleep_s(0.15)
+    before = server.n_connected
+    sleep_s(0.5)
+    assert server.n_connected == before
+
+
 def test_a_bar_sent_again_is_handed_on_as_the_later_one(make, server, sink):
     go_live(make(), sink, server)
     server.send([minute(TEN_THIRTY, close=600.5), minute(TEN_THIRTY, close=600.7, volume=1100)])

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 PAGE_LIMIT = 50_000  # the largest that is allowed; counts minutes read, not rows returned
 MAX_PAGES = 1_000
+POOL_SIZE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +309,7 @@ class _ObservedPool:
 
     def __init__(self, pool: Any, timeout_s: float) -> None:
         self._pool = pool
+        pool.connection_pool_kw["maxsize"] = POOL_SIZE  # polygon's client keeps one, and urllib3 complains at the second thread
         self._timeout_s = timeout_s
         self._mine = threading.local()
 

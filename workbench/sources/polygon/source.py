@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from workbench.clock import NS_PER_MIN, NS_PER_S, Clock, WallClock
-from workbench.errors import AuthError, ConfigError, SourceError, choices
+from workbench.errors import AuthError, ConfigError, SourceError, SymbolError, choices
 from workbench.sessions import SessionCalendar
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, SourceInfo
 from workbench.sources.polygon.rest import MinuteHistory, RestTimes
@@ -168,8 +168,8 @@ class PolygonSource:
             self._poller = None
 
     def subscribe(self, symbols: Iterable[str]) -> None:
-        """Deliver these too. SymbolError for text that is no symbol."""
-        wanted = [check_symbol(symbol) for symbol in symbols]
+        """Deliver these too. SymbolError for text that is no symbol, and for indices, which are a market of their own."""
+        wanted = [_check_streamed(symbol) for symbol in symbols]
         with self._lock:
             self._wanted.update(dict.fromkeys(wanted))
             if self._sink is None:
@@ -353,6 +353,12 @@ def _together(legs: list[_Leg]) -> tuple[FeedState, str]:
     if not alive:
         return FeedState.REFUSED, reasons
     return next(state for state in _WORST_FIRST if any(leg.state is state for leg in alive)), reasons
+
+
+def _check_streamed(symbol: str) -> str:
+    if check_symbol(symbol).startswith("I:"):
+        raise SymbolError(f"symbol: received {symbol!r}, an index; allowed: stocks (SPY) and options (O:SPY261218C00700000)")
+    return symbol
 
 
 def _market_of(symbol: str) -> str:

@@ -57,7 +57,7 @@ class StreamTimes:
     limit_pause_s: float = 60.0
     close_s: float = 2.0
     look_s: float = 0.2
-    mute_regular_s: float = 20.0
+    mute_regular_s: float = 30.0
     mute_extended_s: float = 180.0
     mute_minutes_s: float = 180.0
     mute_options_s: float = 300.0
@@ -149,6 +149,7 @@ class Stream:
         self._away_reason = ""
         self._n_failures = 0
         self._mute_factor = 1.0
+        self._mean_gap_s = 0.0  # between frames, forgetting slowly
         self._link = _Link(0)
 
     # -- from any thread ---------------------------------------------------------------------------------------------------
@@ -395,7 +396,8 @@ class Stream:
         if not n_events:
             return
         now = monotonic_ns()
-        link.expect(now)
+        if link.last_data_at:
+            self._mean_gap_s += 0.05 * ((now - link.last_data_at) / NS_PER_S - self._mean_gap_s)
         if not link.first_data_at:
             link.first_data_at = now
             self._mute_factor = 1.0
@@ -541,7 +543,7 @@ class Stream:
             limit = times.mute_minutes_s
         else:
             limit = times.mute_regular_s if segment is Segment.RTH else times.mute_extended_s
-        expected = 30 * self._link.mean_gap_s
+        expected = 30 * self._mean_gap_s
         return min(times.longest_mute_s, max(limit, expected) * self._mute_factor)
 
 
@@ -553,7 +555,6 @@ class _Link:
         self.answered_at = 0  # the key was accepted
         self.first_data_at = 0
         self.last_data_at = 0
-        self.mean_gap_s = 0.0  # between frames, forgetting slowly
         self.is_settled = False
         self.symbols: tuple[str, ...] = ()
         self.accepted: set[str] = set()
@@ -561,11 +562,6 @@ class _Link:
         self.errors: list[str] = []
         self.error_at = 0
         self.verdict: tuple[End, str] | None = None
-
-    def expect(self, now: int) -> None:
-        """Learn how densely data comes."""
-        if self.last_data_at:
-            self.mean_gap_s += 0.05 * ((now - self.last_data_at) / NS_PER_S - self.mean_gap_s)
 
 
 def _listed(channels: Iterable[str]) -> str:
