@@ -269,3 +269,19 @@ def test_prices_are_shown_with_the_decimals_they_trade_in(price, decimals):
 def test_random_bars_stand_in_sessions():
     rows = random_bars("1m", 1795188600000000000, 10, 100.0)
     assert (np.diff(rows["ts_open"]) == 60_000_000_000).all()
+
+
+def test_regular_hours_only_leaves_out_the_rest_and_keeps_following(hub):
+    chart = opened(CandleChart(hub, ChartModel(symbol="SPY", timeframe="5m", is_regular_only=True)))
+    chart._handle_msg({"type": "window", "generation": chart.generation, "start": -2000, "end": 2000, "k": 1})
+    assert set(chart._history.data["seg"]) == {2.0}
+    assert np.array_equal(chart._history.data["x"], np.arange(len(chart.window)))
+    for _ in range(400):
+        hub.tick(2.0)
+        chart.tick()
+        chart._seen = chart._frame
+    assert chart.window.rows["ts_open"][-1] == hub.series("SPY", "5m").rows(1)["ts_open"][0]
+    chart._model.is_regular_only = False
+    opened(chart)
+    assert {1.0, 2.0, 3.0} == set(chart._history.data["seg"])
+    assert_equals_hub(chart, hub, "SPY", "5m")

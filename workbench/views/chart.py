@@ -30,7 +30,7 @@ from workbench.types import NS_PER_S, OptionContract, Timeframe
 from workbench.views import theme
 from workbench.views.models import ChartModel, LookModel
 from workbench.views.studies import Line, Study, make_studies
-from workbench.views.window import EMPTY, BarWindow, Change, columns, thin
+from workbench.views.window import EMPTY, BarWindow, Change, columns, is_regular, thin
 
 STATIC = Path(__file__).parent / "static"
 FIRST_BARS = 600  # sent when a chart opens: what fits the screen and a margin
@@ -88,7 +88,7 @@ class CandleChart(JSComponent):
         pane = pn.pane.Bokeh(self._figure, sizing_mode="stretch_both", theme=None)
         super().__init__(price=pane, colours=self._tokens, sizing_mode="stretch_both", **params)
         self._draw_studies()
-        model.param.watch(lambda *_: self.open(), ["symbol", "timeframe"])
+        model.param.watch(lambda *_: self.open(), ["symbol", "timeframe", "is_regular_only"])
         model.param.watch(lambda *_: self._restudy(), ["studies"])
         self._look.param.watch(lambda *_: self._restyle(), ["theme", "palette"])
         self.open()
@@ -111,8 +111,14 @@ class CandleChart(JSComponent):
     def _opened(self, cursor: Cursor) -> None:
         self._cursor = cursor
         update = cursor.read()
-        self.window.reset(update.rows, update.forming)
+        self.window.reset(self._shown(update.rows), self._shown(update.forming))
         self._begin()
+
+    def _shown(self, rows: np.ndarray | None) -> np.ndarray | None:
+        """Return the bars that this chart shows: all, or those of regular hours."""
+        if rows is None or not self._model.is_regular_only or not Timeframe.parse(self._model.timeframe).is_intraday:
+            return rows
+        return rows[is_regular(rows, self._hub.calendar)]
 
     def _begin(self) -> None:
         """Show the window from its newest bar on, as a chart of its own: new generation, new places, newest bar at the right."""
@@ -160,12 +166,12 @@ class CandleChart(JSComponent):
     def _apply(self, update: Update) -> None:
         if update.is_gap:
             self.generation += 1
-            self.window.reset(update.rows, update.forming)
+            self.window.reset(self._shown(update.rows), self._shown(update.forming))
             self._begin()
             return
         end = self.window.end
-        change = self.window.merge(update.rows)
-        self.window.set_forming(update.forming)
+        change = self.window.merge(self._shown(update.rows))
+        self.window.set_forming(self._shown(update.forming))
         if self.meta["state"] == "empty":
             self._begin()
             return
@@ -223,7 +229,7 @@ class CandleChart(JSComponent):
             return
         if generation != self.generation:
             return
-        taken = self.window.prepend(rows)
+        taken = self.window.prepend(self._shown(rows))
         self._recalculate()
         first, stop, k = self._sent
         with pn.io.unlocked():

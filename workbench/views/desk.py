@@ -31,6 +31,7 @@ STATIC = Path(__file__).parent / "static"
 FRAME_MS = 50
 BOARD_EVERY, HEALTH_EVERY = 5, 5  # frames
 ASLEEP_FRAMES = 20  # without a sign of painting: the tab is hidden or frozen
+CHART_PREFS = ("symbol", "timeframe", "studies", "is_regular_only")  # remembered of each chart
 LAYOUT_TIMEFRAMES = ("5m", "1m", "15m", "1d")  # of the first to fourth chart
 STUDY_CHOICES = (
     ("vwap", "VWAP and bands"),
@@ -58,6 +59,7 @@ class DeskShell(JSComponent):
     timeframe = param.String("5m", doc="Bar length of the active chart.")
     timeframes = param.List(default=list(TIMEFRAMES), doc="Buttons.")
     studies = param.List(default=[], doc="Studies of the active chart.")
+    is_regular_only = param.Boolean(False, doc="Whether the active chart leaves out pre-market and after-hours.")
     choices = param.List(default=[list(item) for item in STUDY_CHOICES], doc="Studies offered: name, label.")
     theme = param.String("dark")
     palette = param.String("teal")
@@ -143,8 +145,8 @@ class Desk:
             work()
         except Exception as error:
             self.errors += 1
-            log.exception("desk: a view failed")
-            if str(error) != self._last_error:
+            if str(error) != self._last_error:  # once: at twenty turns a second the same line would fill the disk
+                log.exception("desk: a view failed")
                 self._last_error = str(error)
                 self.shell.say(f"A view failed ({type(error).__name__}: {error}); it is tried again. Failures so far: {self.errors}")
 
@@ -153,9 +155,10 @@ class Desk:
         state = self.strip.state
         self.shell.health = {**state, "playback": self.strip.playback, "desk_errors": self.errors}
         speed = 0.0 if self.strip.playback.get("is_paused") else self.strip.playback.get("speed", 1.0)
-        for chart in self.charts:
-            age_s = state["age_s"] and round(state["age_s"])
-            chart.status = {"mode": state["mode"], "age_s": age_s, "reason": state["reason"], "speed": speed}
+        age_s = state["age_s"] and round(state["age_s"])
+        for chart, model in zip(self.charts, self.models, strict=True):
+            is_reading = bool(self.hub.health(model.symbol).backfilling)
+            chart.status = {"mode": state["mode"], "age_s": age_s, "reason": state["reason"], "speed": speed, "is_reading": is_reading}
 
     # -- charts ------------------------------------------------------------------------------------------------------------
 
@@ -169,7 +172,7 @@ class Desk:
         chart.on_levels = lambda levels, model=model: self._keep_levels(model, levels)
         self._show_levels(chart, model)
         model.param.watch(lambda *_: self._show_levels(chart, model), ["symbol"])
-        model.param.watch(lambda *_: self._sync(), ["symbol", "timeframe", "studies"])
+        model.param.watch(lambda *_: self._sync(), ["symbol", "timeframe", "studies", "is_regular_only"])
         return chart
 
     def _show_levels(self, chart: CandleChart, model: ChartModel) -> None:
@@ -221,6 +224,8 @@ class Desk:
             for name in names:
                 parse_study(name)
             self.active.studies = names
+        elif kind == "regular":
+            self.active.is_regular_only = bool(value)
         elif kind == "look":
             self.look.param.update(**_allowed(LookModel, dict(value or {})))
         elif kind == "step":
@@ -249,7 +254,7 @@ class Desk:
         colours = theme.tokens(self.look.theme, self.look.palette)
         self.shell.param.update(
             symbol=self.active.symbol, label=label_of(self.active.symbol),
-            timeframe=self.active.timeframe, studies=list(self.active.studies),
+            timeframe=self.active.timeframe, studies=list(self.active.studies), is_regular_only=self.active.is_regular_only,
             theme=self.look.theme, palette=self.look.palette, colours=colours,
         )  # fmt: skip
 
@@ -279,7 +284,7 @@ class Desk:
     def _keep_prefs(self) -> None:
         prefs = {
             "theme": self.look.theme, "palette": self.look.palette, "drawer": self.shell.drawer, "widths": self.shell.widths,
-            "charts": [{"symbol": m.symbol, "timeframe": m.timeframe, "studies": m.studies} for m in self.models],
+            "charts": [{name: getattr(model, name) for name in CHART_PREFS} for model in self.models],
         }  # fmt: skip
         self._store(lambda: self.shelf.write("prefs", prefs))
 

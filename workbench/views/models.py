@@ -16,6 +16,7 @@ class ChartModel(param.Parameterized):
 
     symbol = param.String("SPY", doc="Symbol shown; equity, index or option alike.")
     timeframe = param.Selector(default="5m", objects=list(TIMEFRAMES), doc="Bar length.")
+    is_regular_only = param.Boolean(False, doc="Whether bars outside 09:30-16:00 (or the half day's close) are left out.")
     studies = param.List(default=["vwap"], item_type=str, doc="Indicators shown, e.g. 'vwap', 'ema:20', 'rsi:14'.")
 
     def show(self, symbol: str | None = None, timeframe: str | None = None) -> None:

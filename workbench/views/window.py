@@ -142,6 +142,13 @@ def columns(rows: np.ndarray, first_place: int, calendar: SessionCalendar) -> di
     }
 
 
+def is_regular(rows: np.ndarray, calendar: SessionCalendar) -> np.ndarray:
+    """Return which bars touch regular hours, bool shape (n,)."""
+    sessions = calendar.sessions
+    row = sessions[np.clip(np.searchsorted(sessions["pre_open"], rows["ts_open"], side="right") - 1, 0, len(sessions) - 1)]
+    return (rows["ts_close"] > row["open"]) & (rows["ts_open"] < row["close"])
+
+
 def thin(data: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
     """Return columns with groups of `k` places drawn as one bar; groups begin at multiples of k, so panning never regroups.
 

@@ -4,7 +4,7 @@
 const KEYS = {1: "1m", 2: "2m", 3: "3m", 4: "5m", 5: "15m", 6: "30m", 7: "1h", 8: "4h", 9: "1d"}
 const HELP = [
   ["/", "symbol search"], ["1 … 9", "1m 2m 3m 5m 15m 30m 1h 4h 1D"], ["↑ ↓", "through the watchlist"], ["← →", "move the chart (Shift: a page)"], ["+ −", "zoom"], ["End", "go to the newest bar"],
-  ["H", "draw a horizontal level: click where it belongs; drag it, or × at its right end"], ["I", "indicators"], ["P", "chart as PNG"], ["T", "dark or light"], ["D", "drawer: health of the data"],
+  ["H", "draw a horizontal level: click where it belongs; drag it, or × at its right end"], ["I", "indicators"], ["E", "regular hours only, or extended"], ["P", "chart as PNG"], ["T", "dark or light"], ["D", "drawer: health of the data"],
   ["R", "controls of time, where it can be steered"], ["Space", "play or pause"], [". ,", "one bar, one event"], ["Esc", "close what is open"], ["?", "these keys"],
 ]
 const MOUSE = "Wheel zooms at the right edge, Shift+wheel or drag moves, drag an axis to scale it, double click resets."
@@ -24,7 +24,7 @@ class Desk {
     this.model = model
     this.build()
     this.place()
-    for (const p of ["symbol", "timeframe", "studies", "theme", "palette", "active", "layout", "label"]) model.on(p, () => this.draw())
+    for (const p of ["symbol", "timeframe", "studies", "is_regular_only", "theme", "palette", "active", "layout", "label"]) model.on(p, () => this.draw())
     model.on("colours", () => this.colour())
     model.on("health", () => this.drawHealth())
     model.on("drawer", () => this.drawDrawer())
@@ -32,6 +32,8 @@ class Desk {
     model.on("charts", () => this.place())
     model.on("msg:custom", (event) => this.told(event?.data ?? event))
     this.onKey = (e) => this.key(e)
+    this.onPress = (e) => { if (!e.composedPath().includes(this.menu.parentNode)) this.menu.classList.remove("on") }
+    window.addEventListener("pointerdown", this.onPress)
     this.onDrawer = () => this.send("drawer", !this.model.drawer)
     window.addEventListener("keydown", this.onKey)
     window.addEventListener("workbench:drawer", this.onDrawer)
@@ -46,6 +48,7 @@ class Desk {
 
   remove() {
     window.removeEventListener("keydown", this.onKey)
+    window.removeEventListener("pointerdown", this.onPress)
     window.removeEventListener("workbench:drawer", this.onDrawer)
     window.removeEventListener("workbench:replay", this.onReplay)
   }
@@ -93,6 +96,7 @@ class Desk {
       b.dataset.tf = tf
       return b
     })
+    this.hours = button(this.bar, "RTH", "Regular hours only, or with pre-market and after-hours ( E )", () => this.send("regular", !this.model.is_regular_only))
     node("i", "sep", this.bar)
     const box = node("div", "pop", this.bar)
     this.indicators = button(box, "Indicators", "Indicators ( I )", () => this.menu.classList.toggle("on"))
@@ -173,6 +177,7 @@ class Desk {
     const m = this.model
     if (this.find.getRootNode().activeElement !== this.find) { this.find.value = m.label; this.fit() }
     for (const b of this.frames) b.classList.toggle("on", b.dataset.tf === m.timeframe)
+    this.hours.classList.toggle("on", m.is_regular_only)
     for (const box of this.boxes) box.checked = m.studies.includes(box.value)
     const known = new Set(this.boxes.map((b) => b.value))
     this.extra.replaceChildren(...m.studies.filter((s) => !known.has(s)).map((name) => {
@@ -306,6 +311,7 @@ class Desk {
     }
     switch (e.key.toLowerCase()) {
       case "h": this.chart({do: "level", on: true}); return true
+      case "e": this.send("regular", !m.is_regular_only); return true
       case "i": this.menu.classList.toggle("on"); return true
       case "p": this.chart({do: "png"}); return true
       case "t": this.flip(); return true
