@@ -251,7 +251,8 @@ def _build_part(columns: tuple[np.ndarray, ...], sessions: np.ndarray, a: int, b
     out = np.empty(room, BAR_DTYPE)
     rejected = np.empty(b - a, np.int64)  # pages that are not written cost nothing
     held, tally = np.zeros(1), np.zeros(4, np.int64)
-    k = _kernels()
+    from workbench.hub import kernels_batch as k
+
     rules, sums = np.empty(k.CHUNK, np.uint8), np.empty(k.SUMS_SHAPE)
     k.build(*columns, rule_tables(), sessions, out, held, rejected, tally, rules, sums)
     if tally[k.UNSORTED]:

@@ -43,9 +43,9 @@ _NO_FRAMES = np.zeros(0, np.int64)
 
 
 def _kernels() -> Any:
-    from workbench.hub import kernels
+    from workbench.hub import kernels_roll
 
-    return kernels
+    return kernels_roll
 
 
 @functools.cache
