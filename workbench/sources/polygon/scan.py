@@ -132,8 +132,8 @@ class FrameReader:
         while True:
             self._kernel(self._room_at, at, n, ts_recv, *self._slots_at, *self._addresses)
             n_trades, n_quotes, n_bars, n_odd, at, state = self._counts.tolist()
-            trades = self._trades[:n_trades].copy() if n_trades else NO_TRADES
-            quotes = self._quotes[:n_quotes].copy() if n_quotes else NO_QUOTES
+            trades = _copy(self._trades, n_trades) if n_trades else NO_TRADES
+            quotes = _copy(self._quotes, n_quotes) if n_quotes else NO_QUOTES
             parts.append(Columns(trades, quotes, self._group(n_bars) if n_bars else []))
             if n_odd or state == BROKEN:
                 parts.append(self._read_odd(body, n_odd, at if state == BROKEN else -1, ts_recv))
@@ -154,12 +154,13 @@ class FrameReader:
         return writer.columns()
 
     def _group(self, n: int) -> list[tuple[str, np.ndarray]]:
-        ids = self._bar_symbols[:n]
-        order = np.argsort(ids, kind="stable")
-        rows, ids = self._bars[:n][order], ids[order]
-        edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), n]
-        names = [self._symbols.name(one) for one in ids[edges[:-1]].tolist()]
-        return [(name, rows[start:end]) for name, start, end in zip(names, edges, edges[1:], strict=False)]
+        """Return the first `n` bars by symbol."""
+        rows, ids = _copy(self._bars, n), self._bar_symbols[:n].tolist()
+        if len(set(ids)) < n:
+            order = np.argsort(ids, kind="stable")
+            rows, ids = rows[order], [ids[i] for i in order]
+        edges = [i for i in range(n) if i == 0 or ids[i] != ids[i - 1]]
+        return [(self._symbols.name(ids[start]), rows[start:end]) for start, end in zip(edges, [*edges[1:], n], strict=True)]
 
     def _learn(self) -> None:
         for symbol_id in range(self._known, len(self._symbols)):
@@ -178,6 +179,12 @@ class FrameReader:
 
 
 FULL, BROKEN = 1, 2  # as in `kernel.py`, which is not imported here
+
+
+def _copy(rows: np.ndarray, n: int) -> np.ndarray:
+    """Return a copy of the first `n` rows, as bytes: numpy copies structured rows field by field, ten times slower."""
+    size = rows.dtype.itemsize
+    return rows.view(np.uint8)[: n * size].copy().view(rows.dtype)
 
 
 def read_slowly(frame: str | bytes, ts_recv: int, symbols: SymbolTable) -> Columns:
