@@ -128,6 +128,7 @@ class CandleChart(JSComponent):
             self.extent = [self.window.base, 1]
             self._send_window(self.window.end - FIRST_BARS, self.window.end, 1)
             self._send_live()
+            self.status = {**self.status, "is_reading": bool(self._hub.health(self._model.symbol).backfilling)}
             self.meta = self._describe("ready" if len(self.window) or len(self.window.forming) else "empty", "")
 
     def _describe(self, state: str, message: str) -> dict[str, Any]:

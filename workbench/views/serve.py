@@ -51,6 +51,7 @@ def desk_page(engine: Engine, data_dir: Path | None = None) -> Any:
     desk = Desk(engine.hub, Shelf(None if data_dir is None else data_dir / "desk"), query)
     pn.config.raw_css = [*pn.config.raw_css, PAGE_CSS.replace("BACKGROUND", theme.tokens(desk.look.theme)["background"])]
     desk.start()
+    _stay_calm_about_closed_tabs()
     return desk.shell
 
 
@@ -88,8 +89,14 @@ def server(engine: Engine, settings: Settings, port: int, address: str = "127.0.
         unused_session_lifetime_milliseconds=UNUSED_SESSION_MS,
         check_unused_sessions_milliseconds=CHECK_UNUSED_MS,
     )
-    running.io_loop.asyncio_loop.set_exception_handler(_report)
     return running
+
+
+def _stay_calm_about_closed_tabs() -> None:
+    try:
+        asyncio.get_running_loop().set_exception_handler(_report)
+    except RuntimeError:  # no loop: the app is being run to warm up, nobody is connected
+        return
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

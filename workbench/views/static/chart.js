@@ -118,7 +118,9 @@ class Chart {
       const label = new Map(this.timeTicks().map((t) => [t.x, t.label]))
       return ticks.map((x) => label.get(x) ?? "")
     }
-    for (const grid of v.model.center) if (grid.dimension === 0 && grid.ticker) grid.ticker.get_ticks = xaxis.ticker.get_ticks
+    for (const grid of v.model.center) if (grid.dimension === 0 && grid.ticker) {
+      grid.ticker.get_ticks = () => ({major: this.ready ? this.timeTicks().filter((t) => !(t.isDay && this.hasBreaks)).map((t) => t.x) : [], minor: []})
+    }
     const prices = yaxis.ticker.get_ticks.bind(yaxis.ticker)
     yaxis.ticker.get_ticks = (...args) => this.ready ? {...prices(...args), minor: []} : {major: [], minor: []}
     yaxis.formatter.doFormat = v === this.main ? (ticks) => ticks.map((y) => this.price(y)) : evenly
@@ -141,6 +143,7 @@ class Chart {
         rv.update_data = () => Promise.resolve()
         rv._paint = r.name === "live" ? (ctx) => this.paintLive(ctx) : histogram ? (ctx) => this.paintHistogram(ctx, v, r) : (ctx) => this.paintSegment(ctx, v, r)
       } else if (histogram) rv._paint = (ctx) => this.paintHistogram(ctx, v, r)
+      else if (r.name?.startsWith("vwap")) rv._paint = (ctx) => this.paintSegment(ctx, v, r)
     }
   }
 
@@ -406,7 +409,7 @@ class Chart {
 
   // A study's line from the last closed bar through the open ones.
   paintSegment(ctx, v, r) {
-    const d = this.forming.data, ys = d[r.name]
+    const d = r.data_source.data, ys = d[r.name], ofSession = r.name.startsWith("vwap")   // a session's line never joins the next one's
     if (!this.ready || !ys || d.x.length < 2) return
     this.clipped(ctx, v, (f) => {
       const {start, end} = v.model.y_range, {line_color, line_width, line_alpha} = r.glyph
@@ -416,7 +419,8 @@ class Chart {
       ctx.lineJoin = "round"
       ctx.beginPath()
       let drawn = false
-      for (let i = 0; i < d.x.length; i++) {
+      for (let i = Math.max(0, lower(d.x, this.start) - 1); i < d.x.length && d.x[i] <= this.right + 1; i++) {
+        if (ofSession && i && d.day[i] !== d.day[i - 1]) drawn = false
         if (!Number.isFinite(ys[i])) { drawn = false; continue }
         const x = this.sx(d.x[i]) + 0.5, y = f.bottom + 0.5 - (ys[i] - start) / (end - start) * f.height
         if (drawn) ctx.lineTo(x, y)
@@ -454,6 +458,7 @@ class Chart {
     }
     const edges = marks.filter((m, i) => i && m[3] !== marks[i - 1][3])
     const dayWidth = edges.length > 1 ? (edges.at(-1)[0] - edges[0][0]) / (edges.length - 1) * this.pitch : Infinity
+    this.hasBreaks = dayWidth >= 48
     if (dayWidth < 24) return          // zoomed out so far that shading would be a barcode
     ctx.fillStyle = this.c.shade
     let run = null
@@ -465,7 +470,7 @@ class Chart {
     }
     flush()
     ctx.fillStyle = this.c.break
-    if (dayWidth >= 48) for (const edge of edges) ctx.fillRect(Math.round(this.sx(edge[0])), f.top, 1, f.height)
+    if (this.hasBreaks) for (const edge of edges) ctx.fillRect(Math.round(this.sx(edge[0])), f.top, 1, f.height)
   }
 
   body(k) {
@@ -648,7 +653,7 @@ class Chart {
         const at = lower(list, mark.x, (t) => t.x)
         const label = labelOf(mark, this.model.meta.is_intraday), long = label.length > 6
         const fits = (other) => !other || Math.abs(other.x - mark.x) >= (long || other.label.length > 6 ? wide : room)
-        if (fits(list[at - 1]) && fits(list[at])) list.splice(at, 0, {x: mark.x, label})
+        if (fits(list[at - 1]) && fits(list[at])) list.splice(at, 0, {x: mark.x, label, isDay: mark.weight >= 7 && this.model.meta.is_intraday})
       }
     }
     this.ticks = {key, list}
