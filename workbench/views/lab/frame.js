@@ -1,6 +1,6 @@
 // The frame of a chart in a notebook cell: one line with symbol, bar length and health, then the chart. It knows nothing of markets.
 
-const HELLO_MS = 250  // by then the page can hear answers
+const HELLO_MS = 250, HELLOS = 480  // by then the page can hear answers; said again until one comes, for two minutes
 
 export function render({model, el}) {
   const root = node("div", "wbl", el)
@@ -47,7 +47,11 @@ export function render({model, el}) {
   model.on("message", judge)
   dress(); fill(); judge()
   place.append(model.get_child("chart"))
-  setTimeout(() => model.send_msg({do: "hello", value: pageTheme()}), HELLO_MS)
+  let hellos = 0
+  const hello = setInterval(() => {
+    if (model.is_heard || hellos++ >= HELLOS || !el.isConnected) return clearInterval(hello)
+    model.send_msg({do: "hello", value: pageTheme()})
+  }, HELLO_MS)
 }
 
 // JupyterLab says on its body whether its theme is light; elsewhere the system's wish counts.

@@ -51,6 +51,7 @@ class LabFrame(JSComponent):
     health = param.Dict(default={}, doc="text, tone, reason.")
     message = param.String("", doc="One sentence when something went wrong.")
     colours = param.Dict(default={}, doc="Theme tokens.")
+    is_heard = param.Boolean(False, doc="True once the page's hello was heard.")
 
     _esm = HERE / "frame.js"
     _stylesheets: ClassVar[list[Path]] = [HERE / "frame.css"]
@@ -131,6 +132,7 @@ class _View:
             return
         try:
             if self._turn == FIRST_TURN:
+                self.frame.is_heard = True
                 self.follow()
             self.candles.tick()
             if self._turn % HEALTH_EVERY == 0:
