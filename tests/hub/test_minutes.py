@@ -107,3 +107,57 @@ def test_a_full_disk_is_counted_and_the_minutes_are_stored_later(tmp_path, monke
     assert hub.health().errors == 1
     hub.save()
     assert len(store.read("SPY", TEN, TEN + 5 * MIN)) == 1
+
+
+def split(rows: np.ndarray, by: float) -> np.ndarray:
+    """Return bars as a provider tells them after a split: prices times `by`, volume divided."""
+    rows = rows.copy()
+    for name in ("open", "high", "low", "close", "vwap"):
+        rows[name] *= by
+    rows["volume"] /= by
+    return rows
+
+
+DAY = 24 * 60 * MIN
+
+
+def test_after_a_split_yesterday_is_not_shown_at_ten_times_the_price(desk):
+    _, source, store = desk
+    told: list[tuple[str, float]] = []
+    archive = MinuteArchive(source, store, lambda *change: told.append(change))
+    archive.read("SPY", OPEN, TEN)
+    source.clock.ns = TEN + 3 * DAY  # over the weekend the provider re-bases all past prices
+    source.history_rows["SPY"] = split(source.history_rows["SPY"], 0.1)
+    rows = archive.read("SPY", OPEN, TEN).rows
+    assert told == [("SPY", pytest.approx(0.1))]
+    assert np.allclose(rows["close"], split(bars(range(OPEN, TEN, MIN)), 0.1)["close"])
+    assert [p.name for p in store.root.iterdir() if p.name.startswith("retired")] == ["retired1-symbol=SPY"]  # nothing is deleted
+    archive.read("SPY", OPEN, TEN)
+    assert len(told) == 1  # compared once a day
+
+
+def test_a_few_corrected_bars_are_no_split(desk):
+    archive, source, store = desk
+    archive.read("SPY", OPEN, TEN)
+    source.clock.ns = TEN + 3 * DAY
+    source.history_rows["SPY"]["close"][:5] *= 0.9
+    archive.read("SPY", OPEN, TEN)
+    assert not [p for p in store.root.iterdir() if p.name.startswith("retired")]
+
+
+def test_every_reader_begins_anew_after_a_split(tmp_path):
+    store = BarStore(tmp_path)
+    hub, source, clock = live(TEN, store=store)
+    source.history_rows["SPY"] = bars(range(OPEN, TEN, MIN))
+    cursor = hub.cursor("SPY", "5m")
+    go(hub, clock, TEN + 30 * MIN)
+    raw = cursor.read().rows["close"]
+    source.history_rows["SPY"] = split(source.history_rows["SPY"], 0.1)
+    clock.ns = TEN + 3 * DAY
+    hub.older("SPY", "1m", OPEN + MIN, 10)  # any read of that day compares first
+    hub.series("SPY", "1w")  # asks for more history
+    go(hub, clock, TEN + 3 * DAY + 5 * MIN)
+    update = cursor.read()
+    assert len(raw) == 6
+    assert update.is_gap
+    assert update.rows["close"] == pytest.approx(raw * 0.1)

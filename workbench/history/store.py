@@ -129,6 +129,17 @@ class BarStore:
                 if complete:
                     self._cover(symbol, union([*self._coverage(symbol), complete]))
 
+    def retire(self, symbol: str) -> Path | None:
+        """Put all bars of a symbol aside (renamed, never deleted) because they no longer fit the provider's; return where they are."""
+        folder = self.root / folder_name(symbol)
+        with self._lock, _os_errors("set aside", folder):
+            if not folder.is_dir():
+                return None
+            n = next(k for k in range(1, 10_000) if not folder.with_name(f"retired{k}-{folder.name}").exists())
+            aside = folder.rename(folder.with_name(f"retired{n}-{folder.name}"))
+        log.warning("store: the bars of %s were set aside as %s; they will be fetched again", symbol, aside.name)
+        return aside
+
     def _merge(self, symbol: str, path: Path, rows: np.ndarray) -> None:
         if path.is_file():
             rows = np.concatenate([self._read_file(symbol, path), rows])

@@ -102,7 +102,7 @@ class Hub:
         self.calendar = calendar or SessionCalendar.xnys()
         self.symbols = SymbolTable()
         self.quarantine = Quarantine()
-        self.archive = MinuteArchive(source, store)
+        self.archive = MinuteArchive(source, store, lambda symbol, factor: self._put("rebased", (symbol, factor), 0))
         self.epoch = 0
         self._capacity, self._anchor = capacity, anchor
         self._grace_ns = int(grace_s * NS_PER_S)
@@ -392,6 +392,15 @@ class Hub:
         if outcome.is_final:
             why = str(outcome.error) if outcome.error is not None else "history could not be proved complete"
             self._gaps.open(job.symbol, job.start_ns, job.end_ns, why, is_hopeless=outcome.is_hopeless)
+
+    def _apply_rebased(self, payload: tuple[str, float]) -> None:
+        """Forget a symbol's bars, which stand in prices from before a split, and read them again; readers are told."""
+        symbol, factor = payload
+        why = f"past prices were re-based by {factor:.6g} (a split?); bars are read again"
+        self.quarantine.put("bars in prices from before a split", symbol, self.clock.now_ns(), why)
+        book = self._book(symbol)
+        book.reset()
+        self._ensure_history(book, FIRST_SESSIONS)
 
     def _note_events(self, rows: np.ndarray) -> None:
         if not len(rows):

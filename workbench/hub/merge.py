@@ -22,6 +22,8 @@ for _rank, _source in enumerate((BarSource.SIMULATED, BarSource.FILE, BarSource.
     _RANK[_source] = _rank
 _DIGITS = 4  # of a volume; below that it is the noise of float sums
 
+MIN_COMMON, REBASED_FRAC, SPREAD_FRAC = 3, 0.02, 0.01
+
 
 def replaces(new: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Return, row by row, whether `new` takes the place of `held`. BAR_DTYPE arrays of the same minutes, shape (n,); bool (n,)."""
@@ -47,3 +49,18 @@ def winners(new: np.ndarray, held: np.ndarray) -> np.ndarray:
     stands[is_held] = replaces(new[is_held], held[at_safe[is_held]])
     won: np.ndarray = new[stands]
     return won
+
+
+def rebase_factor(told: np.ndarray, held: np.ndarray) -> float:
+    """Return by what the prices of `told` differ from those of `held` at the same minutes, as one factor; 1.0 when they agree.
+
+    BAR_DTYPE, sorted by ts_open. A split moves every price by the same factor (0.1, 1.5, 20 …); corrections and other feeds move
+    a few by little. So: at least three common minutes, a median ratio more than 2 % off, and no minute further than 1 % from it.
+    """
+    _, a, b = np.intersect1d(told["ts_open"], held["ts_open"], return_indices=True)
+    if len(a) < MIN_COMMON:
+        return 1.0
+    ratio = told["close"][a] / held["close"][b]
+    factor = float(np.median(ratio))
+    is_one_factor = bool((np.abs(ratio / factor - 1) < SPREAD_FRAC).all())
+    return factor if is_one_factor and abs(factor - 1) > REBASED_FRAC else 1.0

@@ -5,14 +5,23 @@ Floor 2. Blocking; called from the hub's backfill workers and from readers that 
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 from typing import Protocol
 
 import numpy as np
 
 from workbench.clock import NS_PER_MIN
 from workbench.errors import HistoryError
+from workbench.hub.merge import rebase_factor
+from workbench.sessions import ny_ns, to_ny
 from workbench.sources.base import History, Source
 
+log = logging.getLogger(__name__)
+
+BASIS_MINUTES = 30
 LATE_NS = 20 * NS_PER_MIN  # providers change a minute for about a quarter of an hour after its end
 
 
@@ -28,13 +37,22 @@ class MinuteStore(Protocol):
     def missing(self, symbol: str, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
         """Return the spans not proved complete, oldest first."""
 
+    def last(self, symbol: str, before_ns: int, limit: int) -> np.ndarray:
+        """Return the newest `limit` minutes before a moment."""
+
+    def retire(self, symbol: str) -> object:
+        """Put all minutes of a symbol aside."""
+
 
 class MinuteArchive:
     """History of one source, remembered in a store when there is one."""
 
-    def __init__(self, source: Source, store: MinuteStore | None) -> None:
+    def __init__(self, source: Source, store: MinuteStore | None, on_rebased: Callable[[str, float], None] | None = None) -> None:
+        """`on_rebased` is told a symbol and the factor by which its provider's past prices were changed (10:1 split: 0.1)."""
         self._source = source
+        self._on_rebased = on_rebased
         self._store = store
+        self._basis_of: dict[str, date] = {}  # symbol -> New York date on which its stored prices were last compared
 
     def read(self, symbol: str, start_ns: int, end_ns: int) -> History:
         """Return closed minutes of [start_ns, end_ns), never newer than the source's clock. Raises what the source raises.
@@ -43,6 +61,7 @@ class MinuteArchive:
         """
         if self._store is None:
             return self._cut(self._source.history(symbol, start_ns, end_ns))
+        self._compare_basis(symbol)
         settled_ns = min(end_ns, (self._source.clock.now_ns() - LATE_NS) // NS_PER_MIN * NS_PER_MIN)
         answers = [self._ask(symbol, start, end, is_settled=True) for start, end in self._missing(symbol, start_ns, settled_ns)]
         if max(start_ns, settled_ns) < end_ns:
@@ -50,6 +69,25 @@ class MinuteArchive:
         rows = self._store.read(symbol, start_ns, end_ns)
         notes = "; ".join(answer.note for answer in answers if answer.note)
         return self._cut(History(rows, all(answer.is_complete for answer in answers), notes))
+
+    def _compare_basis(self, symbol: str) -> None:
+        """Compare, once a day, the last minutes stored before today with what the source says of them now.
+
+        Providers re-base all past prices at a split. Stored minutes would then stand at ten times the new price: they are set
+        aside, and everything is read again.
+        """
+        today = to_ny(self._source.clock.now_ns()).date()
+        if self._store is None or self._basis_of.get(symbol) == today:
+            return
+        stored = self._store.last(symbol, ny_ns(today, 0), BASIS_MINUTES)
+        told = self._source.history(symbol, int(stored["ts_open"][0]), int(stored["ts_close"][-1])).rows if len(stored) else stored
+        self._basis_of[symbol] = today
+        factor = rebase_factor(told, stored)
+        if factor != 1.0:
+            log.warning("%s: the provider's past prices are %.6g times those stored (a split?)", symbol, factor)
+            self._store.retire(symbol)
+            if self._on_rebased is not None:
+                self._on_rebased(symbol, factor)
 
     def _missing(self, symbol: str, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
         return self._store.missing(symbol, start_ns, end_ns) if self._store is not None and start_ns < end_ns else []
@@ -77,4 +115,4 @@ class MinuteArchive:
         if len(rows) > 1 and not (np.diff(rows["ts_open"]) > 0).all():
             raise HistoryError("history: received bars out of order or repeated; allowed: ascending ts_open without repeats")
         now_ns = self._source.clock.now_ns()
-        return History(rows[rows["ts_close"] <= now_ns], history.is_complete, history.note)
+        return replace(history, rows=rows[rows["ts_close"] <= now_ns])
