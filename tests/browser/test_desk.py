@@ -203,26 +203,45 @@ def test_closed_tabs_leave_no_session_and_no_callback(served, open_page):
     assert all(not callbacks for callbacks in pn.state._periodic.values())
 
 
-@pytest.mark.parametrize("command", [["-m", "workbench.cli.main", "serve", "--port", "{port}"], ["-m", "panel", "serve", "apps/desk.py", "--port", "{port}"]])
+SERVE = ("-m", "workbench.cli.main", "serve", "--port", "{port}")
+STOCK = ("-m", "panel", "serve", "apps/desk.py", "--port", "{port}")
+
+
+@pytest.mark.parametrize("command", [SERVE, STOCK], ids=["workbench", "panel"])
 def test_it_is_served_by_one_command_and_by_stock_panel(command, root, page, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environ = {**os.environ, "WORKBENCH_DATA_DIR": str(tmp_path), "PYTHONPATH": str(root)}
-    log = (tmp_path / "log").open("w+")
-    process = subprocess.Popen([sys.executable, *(part.format(port=port) for part in command)], cwd=root, env=environ, stdout=log, stderr=log)
+    process, url = _start(root, tmp_path, command)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/desk")
-        page.open(f"http://127.0.0.1:{port}/desk")
+        page.open(url)
         first = page.snapshot()
         page.wait(lambda shot: shot["live"]["c"][-1] != first["live"]["c"][-1])
+        page.close()
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(20)
-        log.seek(0)
-        said = log.read()
-        log.close()
+    said = (tmp_path / "log").read_text()
     assert "Traceback" not in said, said
+
+
+def _start(root, folder, command=SERVE):
+    """Start a desk as people do; return its process and address once it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {**os.environ, "WORKBENCH_DATA_DIR": str(folder), "PYTHONPATH": str(root)}
+    with (folder / "log").open("w") as log:
+        arguments = [sys.executable, *(part.format(port=port) for part in command)]
+        process = subprocess.Popen(arguments, cwd=root, env=environ, stdout=log, stderr=log)
+    url = f"http://127.0.0.1:{port}/desk"
+    _wait_for(url)
+    return process, url
+
+
+def test_a_page_whose_server_is_gone_says_so(root, open_page, tmp_path):
+    process, url = _start(root, tmp_path)
+    page = open_page(url)
+    process.kill()
+    process.wait(20)
+    page.page.get_by_text("The desk's server does not answer").wait_for(state="visible", timeout=20_000)
 
 
 def _wait_for(url):

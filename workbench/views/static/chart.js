@@ -148,7 +148,9 @@ class Chart {
   }
 
   listen() {
-    const m = this.model
+    const m = this.model, page = this.view.model.document
+    page?.on_event("connection_lost", () => { this.isAlone = true })
+    page?.on_event("client_reconnected", () => { this.isAlone = false })
     m.on("meta", () => this.metaChanged())
     m.on("extent", () => this.ask())
     m.on("colours", () => { this.colour(); this.legendText = null; this.drawLegend(); this.repaint() })
@@ -194,6 +196,9 @@ class Chart {
   }
 
   // -- the view: which bars are on screen ----------------------------------------------------------------------------------
+
+  // A server that is gone is told nothing more; the page of the desk says so.
+  say(message) { if (!this.isAlone) this.model.send_msg(message) }
 
   get frame() { return this.main.frame.bbox }
   get width() { return this.frame.width }
@@ -367,7 +372,7 @@ class Chart {
     this.askedKey = key
     this.askedAt = now
     clearTimeout(this.asking)
-    this.asking = setTimeout(() => this.model.send_msg({type: "window", generation: this.generation, start, end: stop, k}), missing ? 0 : 60)
+    this.asking = setTimeout(() => this.say({type: "window", generation: this.generation, start, end: stop, k}), missing ? 0 : 60)
   }
   heldK() {
     const k = this.history.data.k
@@ -624,7 +629,7 @@ class Chart {
     const n = this.forming.data.n?.[0] ?? 0
     if (n - this.acked >= ACK_EVERY || n < this.acked) {
       this.acked = n
-      this.model.send_msg({type: "ack", n})
+      this.say({type: "ack", n})
     }
   }
 
@@ -934,7 +939,7 @@ class Chart {
     this.saveLevels([...this.model.levels, level])
   }
   saveLevels(levels) {
-    this.model.send_msg({type: "levels", levels})
+    this.say({type: "levels", levels})
   }
 
   drawTip(p) {
