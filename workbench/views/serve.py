@@ -78,7 +78,7 @@ def server(engine: Engine, settings: Settings, port: int, address: str = "127.0.
     """Return a Bokeh server of all apps that is bound to its port; `start` it, then its `io_loop`."""
     pn.extension()
     apps = {"desk": lambda: desk_page(engine, settings.data_dir)}
-    running = pn.serve(
+    return pn.serve(
         {"/": apps["desk"], **apps},
         port=port,
         address=address,
@@ -89,7 +89,6 @@ def server(engine: Engine, settings: Settings, port: int, address: str = "127.0.
         unused_session_lifetime_milliseconds=UNUSED_SESSION_MS,
         check_unused_sessions_milliseconds=CHECK_UNUSED_MS,
     )
-    return running
 
 
 def _stay_calm_about_closed_tabs() -> None:
