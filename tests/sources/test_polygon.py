@@ -574,3 +574,55 @@ def test_stopping_ends_a_history_read_that_waits(make, server):
     source.stop()
     thread.join(3)
     assert caught
+
+
+# -- through the whole house ------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_key_reaches_the_health_strip_of_a_desk_made_from_settings(server, package, tmp_path, caplog):
+    from workbench.assemble import assemble
+    from workbench.hub.health import Mode
+
+    engine = assemble(
+        source=package,
+        polygon_api_key="wrong-key-for-this-desk",
+        massive_api_key="wrong-key-for-this-desk",
+        websocket_base=server.websocket_base,
+        rest_base=server.rest_base,
+        symbols=("SPY",),
+        data_dir=tmp_path,
+    )
+    engine.start()
+    try:
+        assert wait_for(lambda: engine.hub.health().mode is Mode.REFUSED, 10.0), engine.hub.health()
+        health = engine.hub.health()
+        assert "API key was refused" in health.reason
+        assert "dashboard" in health.reason
+        assert "wrong-key" not in f"{health} {engine.source!r} {caplog.text}"
+    finally:
+        engine.stop()
+
+
+def test_trades_of_a_real_client_become_the_hubs_bars(make, server, clock):
+    from workbench.hub.hub import Hub
+
+    server.bars_of = lambda *_span: []
+    source = make(channels=("T",))
+    hub = Hub(source, grace_s=0.0, verify_every_s=0.0)
+    hub.start()
+    source.start(hub)
+    try:
+        hub.watch("SPY")
+        assert wait_for(server.live)
+        clock.push(60 * NS_PER_S - clock.now_ns() % NS_PER_MIN + NS_PER_S)  # into the next minute, which is seen from its start on
+        minute_start = clock.now_ns() // NS_PER_MIN * NS_PER_MIN
+        server.send([trade(clock, price=600.0, q=1), trade(clock, price=601.0, q=2, size=50), trade(clock, price=599.5, q=3, c=[37])])
+        assert wait_for(lambda: hub.health().n_events >= 3)
+        clock.push(NS_PER_MIN)
+        found = lambda: [row for row in hub.series("SPY", "1m").rows() if row["ts_open"] == minute_start]
+        assert wait_for(found)
+        [bar] = found()
+        assert (bar["open"], bar["high"], bar["low"], bar["close"], bar["volume"]) == (600.0, 601.0, 600.0, 601.0, 250.0)
+    finally:
+        source.stop()
+        hub.stop()
