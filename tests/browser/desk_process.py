@@ -29,6 +29,11 @@ FIELDS = ("open", "high", "low", "close", "volume")
 # -- the test's side --------------------------------------------------------------------------------------------------------
 
 
+def is_full_soak() -> bool:
+    """True when the long runs were asked for (settings of the workbench itself are taken away before tests)."""
+    return os.environ.get("DESK_SOAK", "") == "1"
+
+
 class DeskProcess:
     """A served desk: `.url`, and questions by name. `log` is what it printed."""
 
@@ -86,6 +91,7 @@ class Side:
         self.engine = engine
         self.server: Any = None
         self.longest_turn_s = 0.0
+        self.n_messages = 0
         self.published: dict[tuple[str, str], list[Any]] = defaultdict(list)  # (symbol, timeframe) -> parts of rows, in order
 
     def listen(self) -> None:
@@ -146,12 +152,14 @@ class Side:
         """Where the market stands [s UTC], how many history reads are under way, what failed."""
         health = self.engine.hub.health()
         return {
-            "now": self.engine.clock.now_ns() / 1e9, "backfilling": health.backfilling, "errors": health.errors,
+            "now": self.engine.hub._market_ns() / 1e9, "backfilling": health.backfilling, "errors": health.errors,
             "queued": health.queued, "segment": health.segment.name,
         }  # fmt: skip
 
     def upkeep(self) -> dict[str, Any]:
-        """What the process keeps: memory [kB], sessions, callbacks, documents, threads, open files, longest turn of its loop [s]."""
+        """What the process keeps: memory [kB], sessions, callbacks, documents, charts, threads, open files; frames that no page has
+        acknowledged, messages sent to pages so far, the longest turn of its loop [s] since the last question.
+        """
         import bokeh.document
         import panel as pn
 
@@ -160,15 +168,15 @@ class Side:
 
         gc.collect()
         kinds = {"documents": bokeh.document.Document, "desks": Desk, "charts": CandleChart}
-        counts = dict.fromkeys(kinds, 0)
-        for thing in gc.get_objects():
-            for name, kind in kinds.items():
-                counts[name] += isinstance(thing, kind)
+        found = {name: [thing for thing in gc.get_objects() if isinstance(thing, kind)] for name, kind in kinds.items()}
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         sessions = [session for context in self.server._tornado.applications.values() for session in context.sessions]
         longest, self.longest_turn_s = self.longest_turn_s, 0.0
         return {
-            **counts,
+            **{name: len(things) for name, things in found.items()},
+            "unseen": max((chart._frame - chart._seen for chart in found["charts"]), default=0),
+            "messages": self.n_messages,
+            "desk_errors": sum(desk.errors for desk in found["desks"]),
             "rss_kb": int(status["VmRSS"].split()[0]),
             "sessions": len(sessions),
             "callbacks": sum(len(held) for held in pn.state._periodic.values()) + sum(len(s.document.session_callbacks) for s in sessions),
@@ -176,6 +184,18 @@ class Side:
             "files": len(os.listdir("/proc/self/fd")),
             "longest_turn_s": longest,
         }
+
+    def count_messages(self) -> None:
+        """Count what is written to pages from now on."""
+        from tornado.websocket import WebSocketHandler
+
+        write = WebSocketHandler.write_message
+
+        def counted(socket: Any, *message: Any, **options: Any) -> Any:
+            self.n_messages += 1
+            return write(socket, *message, **options)
+
+        WebSocketHandler.write_message = counted
 
     def watch_loop(self) -> None:
         """Note how long the server's loop was busy with one thing (call on the loop's thread)."""
@@ -244,6 +264,7 @@ def main() -> None:
     other = _side_server(side)
     print(PORTS, json.dumps([server.port, other.server_port]), flush=True)
     side.watch_loop()
+    side.count_messages()
     server.io_loop.start()
 
 
