@@ -177,6 +177,39 @@ def test_thinly_traded_symbols_are_given_more_silence(make, server, sink, clock)
     assert server.n_connected == before
 
 
+def test_with_nothing_wanted_the_connection_is_given_back_and_taken_again_later(make, server, sink, clock):
+    source = make()
+    go_live(source, sink, server)
+    source.unsubscribe(["SPY"])
+    assert wait_for(lambda: not server.connections)
+    source.subscribe(["QQQ"])
+    assert wait_for(lambda: server.topics() == {"T.QQQ", "Q.QQQ", "AM.QQQ"})
+    server.send([trade(clock, "QQQ")])
+    assert wait_for(lambda: sink.n_trades)
+
+
+def test_the_span_from_asking_for_a_symbol_to_having_it_is_told_as_away(make, server, sink, clock):
+    source = make()
+    go_live(source, sink, server)
+    asked = clock.now_ns()
+    clock.push(-5 * NS_PER_S)
+    source.subscribe(["QQQ"])
+    clock.push(5 * NS_PER_S)
+    assert wait_for(lambda: sink.gaps, 4.0)
+    [gap] = sink.gaps
+    assert gap.symbols == ("QQQ",)
+    assert gap.start_ns < asked < gap.end_ns
+
+
+def test_more_option_quotes_than_the_provider_allows_are_cut_and_said(make, server, sink, caplog):
+    contracts = [f"O:SPY261218C{strike:05d}000" for strike in range(1, 1003)]
+    go_live(make(channels=("T", "Q")), sink, server, *contracts, market="options")
+    topics = server.topics("options")
+    assert sum(topic.startswith("Q.") for topic in topics) == 1000
+    assert sum(topic.startswith("T.") for topic in topics) == 1002
+    assert "quotes of 1002 contracts wanted, 1000 allowed" in caplog.text
+
+
 def test_a_bar_sent_again_is_handed_on_as_the_later_one(make, server, sink):
     go_live(make(), sink, server)
     server.send([minute(TEN_THIRTY, close=600.5), minute(TEN_THIRTY, close=600.7, volume=1100)])

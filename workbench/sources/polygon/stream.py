@@ -268,6 +268,7 @@ class Stream:
         """Connect, stay until it ends, tidy up; return how it ended and a sentence about it."""
         link = self._link = _Link(monotonic_ns())
         link.symbols = self.symbols
+        self._live_since_ns = 0
         if self.problem is None:
             state = FeedState.CONNECTING if self._said is None else FeedState.RECONNECTING
             self._say(state, f"{self.market}: connecting to {self._host}")
