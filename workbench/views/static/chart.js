@@ -153,7 +153,7 @@ class Chart {
     page?.on_event("client_reconnected", () => { this.isAlone = false })
     m.on("meta", () => this.metaChanged())
     m.on("extent", () => this.ask())
-    m.on("colours", () => { this.colour(); this.legendText = null; this.drawLegend(); this.repaint() })
+    m.on("colours", () => { this.colour(); this.wipe(); this.legendText = null; this.drawLegend(); this.repaint() })
     m.on("levels", () => this.repaint())
     m.on("times", () => this.repaint())
     m.on("markers", () => this.repaint())
@@ -382,6 +382,18 @@ class Chart {
   }
 
   // -- painting ------------------------------------------------------------------------------------------------------------
+
+  // Bokeh, half a pixel off, never clears the first row and column: after a change of theme they would keep the old paper.
+  wipe() {
+    for (const v of this.views ?? []) {
+      for (const {ctx, canvas} of [v.canvas_view.primary, v.canvas_view.overlays]) {
+        ctx.save()
+        ctx.setTransform(1, 0, 0, 1, 0, 0)
+        ctx.clearRect(0, 0, canvas.width, canvas.height)
+        ctx.restore()
+      }
+    }
+  }
 
   repaint() { if (this.attached) for (const v of this.views) v.request_paint() }
 
@@ -785,14 +797,14 @@ class Chart {
     const found = meta.state === "ready" ? this.find(Math.min(bar, this.last)) : null
     const head = `<b>${escape(meta.label ?? "")}</b><span class="q">${escape(meta.timeframe ?? "")} · ${escape(meta.source ?? "")}</span>`
     let text = head
-    if (this.model.status.is_reading) text += '<span class="q">reading history …</span>'
     if (found) {
       const {d, i} = found, p = (v) => this.price(v)
       const before = this.closeBefore(found), change = d.c[i] - before, up = change >= 0
       const tone = up ? "up" : "down"
-      text += ["o", "h", "l", "c"].map((n) => `<i>${n.toUpperCase()}</i><em class="${tone}">${p(d[n][i])}</em>`).join("")
-      text += `<em class="${tone}">${up ? "▲" : "▼"} ${sign(change)}${p(Math.abs(change))} (${sign(change)}${(Math.abs(change) / before * 100).toFixed(2)}%)</em>`
-      text += `<i>Vol</i><em class="v">${short(d.v[i])}</em>`
+      text += ["o", "h", "l", "c"].map((n) => `<span class="p"><i>${n.toUpperCase()}</i> <em class="${tone}">${p(d[n][i])}</em></span>`).join("")
+      text += `<em class="p ${tone}">${up ? "▲" : "▼"} ${sign(change)}${p(Math.abs(change))} (${sign(change)}${(Math.abs(change) / before * 100).toFixed(2)}%)</em>`
+      text += `<span class="p"><i>Vol</i> <em class="v">${short(d.v[i])}</em></span>`
+      if (this.model.status.is_reading) text += '<span class="q">reading history …</span>'
       const over = this.model.legend.filter((s) => s.pane < 0 && s.label && (meta.is_intraday || s.column !== "vwap"))
       if (over.length) text += `<br>${this.named(over, found, p)}`
     }
@@ -802,7 +814,7 @@ class Chart {
   named(lines, {d, i}, format) {
     return lines.map((s) => {
       const v = d[s.column]?.[i]
-      return `<span style="color:${this.c[s.colour] ?? s.colour}">${escape(s.label)} ${v == null || Number.isNaN(v) ? "–" : format(v)}</span>`
+      return `<span class="p st" style="color:${this.c[s.colour] ?? s.colour}">${escape(s.label)} ${v == null || Number.isNaN(v) ? "–" : format(v)}</span>`
     }).join("")
   }
   drawPaneLegends(found) {

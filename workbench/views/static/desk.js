@@ -24,6 +24,8 @@ class Desk {
     this.model = model
     this.build()
     this.place()
+    model.on("studies", () => { if (String(model.studies) === String(this.wanted)) this.wanted = null })
+    model.on("active", () => { this.wanted = null })
     for (const p of ["symbol", "timeframe", "studies", "is_regular_only", "theme", "palette", "active", "layout", "label"]) model.on(p, () => this.draw())
     model.on("colours", () => this.colour())
     model.on("health", () => this.drawHealth())
@@ -131,7 +133,8 @@ class Desk {
     })
     this.extra = node("div", "", this.menu)
   }
-  toggled(name, on) { return [...this.model.studies.filter((s) => s !== name), ...(on ? [name] : [])] }
+  // Of two clicks in a row the second must know of the first, though the server has not answered yet.
+  toggled(name, on) { return this.wanted = [...(this.wanted ?? this.model.studies).filter((s) => s !== name), ...(on ? [name] : [])] }
 
   buildReplay() {
     const r = this.replay, play = (value) => () => this.send("play", value)
@@ -169,6 +172,7 @@ class Desk {
 
   colour() {
     for (const [name, value] of Object.entries(this.model.colours)) document.documentElement.style.setProperty(`--wb-${name.replaceAll("_", "-")}`, value)
+    window.dispatchEvent(new CustomEvent("workbench:look"))
     document.documentElement.style.colorScheme = this.model.theme
     document.documentElement.style.background = this.model.colours.background
   }
@@ -178,7 +182,8 @@ class Desk {
     if (this.find.getRootNode().activeElement !== this.find) { this.find.value = m.label; this.fit() }
     for (const b of this.frames) b.classList.toggle("on", b.dataset.tf === m.timeframe)
     this.hours.classList.toggle("on", m.is_regular_only)
-    for (const box of this.boxes) box.checked = m.studies.includes(box.value)
+    const studies = this.wanted ?? m.studies
+    for (const box of this.boxes) box.checked = studies.includes(box.value)
     const known = new Set(this.boxes.map((b) => b.value))
     this.extra.replaceChildren(...m.studies.filter((s) => !known.has(s)).map((name) => {
       const line = node("label", "", null), box = node("input", "", line)
@@ -254,6 +259,8 @@ class Desk {
 
   told(data) {
     if (!data.say) return
+    this.wanted = null          // what was asked for may have been refused
+    this.draw()
     const toast = node("div", "toast", this.toasts, data.say)
     setTimeout(() => toast.remove(), 9000)
     toast.addEventListener("click", () => toast.remove())

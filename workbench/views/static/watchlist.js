@@ -13,6 +13,9 @@ const COLUMNS = [
 
 export function render({model}) {
   const list = new List(model)
+  const look = () => list.redraw()
+  window.addEventListener("workbench:look", look)
+  model.on("lifecycle:remove", () => window.removeEventListener("workbench:look", look))
   model.send_msg({do: "ready"})
   return list.root
 }
@@ -118,6 +121,10 @@ class List {
     cells[5].className = `num ${v.gap_pct > 0 ? "up" : v.gap_pct < 0 ? "down" : ""}`
     cells[7].classList.toggle("hot", v.relative_volume >= 1.5)
     if (v.spark && entry.drawn !== v.spark) { entry.drawn = v.spark; spark(entry.canvas, v.spark, v.prev_close) }
+  }
+
+  redraw() {
+    for (const [symbol, entry] of this.rows) { entry.drawn = null; this.fill(symbol, this.values.get(symbol) ?? {}) }
   }
 
   sortBy(key) {
