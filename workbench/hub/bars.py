@@ -19,6 +19,7 @@ import functools
 import itertools
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from workbench.types import BAR_DTYPE, TRADE_DTYPE
 NS_PER_MIN = 60_000_000_000
 MICRO_NS = 50_000_000
 PART = 500_000  # prints that are worth a core
+FRAME = 512  # prints up to which the interpreter's lock is kept: giving it up and taking it back costs more
+LINE = 64
 
 
 class Reject(IntEnum):
@@ -134,14 +137,37 @@ def writable(array: np.ndarray) -> np.ndarray:
     return array if array.flags.writeable else array.copy()
 
 
+_checked: weakref.WeakKeyDictionary[SessionCalendar, np.ndarray] = weakref.WeakKeyDictionary()  # the check reads 7,500 rows: once each
+
+
+def in_lines(n: int, dtype: np.dtype) -> np.ndarray:
+    """Return zeros that begin at a cache line: a record of 64 bytes then lies in one line, not in two."""
+    whole = np.zeros(n * dtype.itemsize + LINE, np.uint8)
+    skip = -whole.ctypes.data % LINE
+    return whole[skip : skip + n * dtype.itemsize].view(dtype)
+
+
 def session_rows(sessions: SessionCalendar | np.ndarray) -> np.ndarray:
     """Return SESSION_DTYPE rows of a calendar (or the rows themselves), checked to begin and end on whole minutes."""
-    rows = sessions.sessions if isinstance(sessions, SessionCalendar) else np.asarray(sessions)
+    if not isinstance(sessions, SessionCalendar):
+        return _check_sessions(np.asarray(sessions))
+    found = _checked.get(sessions)
+    if found is None:
+        found = _checked[sessions] = _check_sessions(sessions.sessions)
+    return found
+
+
+def _check_sessions(rows: np.ndarray) -> np.ndarray:
     if rows.dtype != SESSION_DTYPE or not len(rows):
         raise RecordError(f"sessions: received {rows.dtype} shape {rows.shape}; allowed: a SessionCalendar or SESSION_DTYPE rows")
     if any((rows[name] % NS_PER_MIN).any() for name in ("pre_open", "open", "close", "post_close")):
         raise RecordError("sessions: received a session that begins or ends inside a minute; allowed: whole minutes")
     return writable(np.ascontiguousarray(rows))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # -- batch -----------------------------------------------------------------------------------------------------------------------
@@ -221,8 +247,7 @@ def _build_sorted(
 ) -> Built | None:
     """Return the bars of prints in order of (ts, sequence), or None when they are not in order. Large batches on all cores."""
     columns = (ts, price, size, sequence, ids, mask)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    edges = _minute_edges(ts, min(cores, len(ts) // PART))
+    edges = _minute_edges(ts, min(cores(), len(ts) // PART))
     if len(edges) == 2:
         return _build_part(columns, sessions, 0, len(ts))
     with ThreadPoolExecutor(len(edges) - 1) as pool:
@@ -253,7 +278,7 @@ def _build_part(columns: tuple[np.ndarray, ...], sessions: np.ndarray, a: int, b
     held, tally = np.zeros(1), np.zeros(4, np.int64)
     from workbench.hub import kernels_batch as k
 
-    rules, sums = np.empty(k.CHUNK, np.uint8), np.empty(k.SUMS_SHAPE)
+    rules, sums = np.empty(k.CHUNK, np.int64), np.empty(k.SUMS_SHAPE)
     k.build(*columns, rule_tables(), sessions, out, held, rejected, tally, rules, sums)
     if tally[k.UNSORTED]:
         return None
@@ -295,7 +320,10 @@ class MinuteBuilder:
         self._k = _kernels()
         self._where = np.zeros(self._k.WHERE, np.int64)
         # `compile` gives the C function itself, without numba's choice by argument types
-        self.add_one: Callable[..., int] = functools.partial(self._k.add_one.compile(self._k.ADD_ONE), self._where.ctypes.data)
+        here = self._where.ctypes.data
+        self.add_one: Callable[..., int] = functools.partial(self._k.add_one.compile(self._k.ADD_ONE), here)
+        self._add_frame: Callable[..., int] = functools.partial(self._k.add_frame.compile(self._k.ADD_ROWS), here)
+        self._add_many: Callable[..., int] = functools.partial(self._k.add_many.compile(self._k.ADD_ROWS), here)
         self._sessions = session_rows(sessions)
         self._codes = rule_codes()
         self._ring = 1 << (late_minutes - 1).bit_length()
@@ -314,19 +342,19 @@ class MinuteBuilder:
         """Take prints in order of arrival, TRADE_DTYPE shape (n,), and tell which closed minutes they changed."""
         if trade_rows.dtype != TRADE_DTYPE:
             raise RecordError(f"trade_rows: received {trade_rows.dtype}; allowed: TRADE_DTYPE")
+        if not trade_rows.flags.c_contiguous:
+            trade_rows = np.ascontiguousarray(trade_rows)
         n = len(trade_rows)
         if n > len(self._rejected):
             self._rejected = np.empty(2 * n, np.int64)
-        done = 0
-        while True:
-            done = self._k.add_trades(
-                trade_rows, done, self._late_ns, self._ring,
-                self._heads, self._cells, self._book, self._held, self._sessions, self._codes, self._spill, self._rejected,
-            )  # fmt: skip
-            if done >= 0:
-                return _NOTHING if done == n else self._collect()
+            self._note_addresses()
+        take = self._add_frame if n <= FRAME else self._add_many
+        done = take(trade_rows, 0)
+        while done < 0:
             done = -1 - done
             self.make_room(int(trade_rows["symbol_id"][done]))
+            done = take(trade_rows, done)
+        return _NOTHING if done == n else self._collect()
 
     def changes(self) -> Changes:
         """Return the closed minutes that prints taken by `add_one` have changed, each once."""
@@ -342,7 +370,7 @@ class MinuteBuilder:
 
     def _make_room(self, symbols: int) -> None:
         """Give every symbol id below `symbols` its cells, keeping what there is."""
-        heads, cells = np.zeros(symbols, self._k.HEAD_DTYPE), np.zeros(symbols * self._ring, self._k.CELL_DTYPE)
+        heads, cells = in_lines(symbols, self._k.HEAD_DTYPE), in_lines(symbols * self._ring, self._k.CELL_DTYPE)
         book = np.zeros(self._k.BOOK_HEAD + 2 * len(cells), np.int64)
         head, had, n = self._k.BOOK_HEAD, len(self._cells), max(len(self._heads), 1)
         heads[: len(self._heads)] = self._heads
@@ -356,8 +384,8 @@ class MinuteBuilder:
 
     def _note_addresses(self) -> None:
         """Tell `add_one`'s kernel where the arrays are; to be called whenever one of them is replaced."""
-        arrays = (self._heads, self._cells, self._book, self._held, self._sessions, self._spill)
-        lengths = (len(self._heads), len(self._cells), len(self._book), len(self._sessions), len(self._spill))
+        arrays = (self._heads, self._cells, self._book, self._held, self._sessions, self._codes, self._spill, self._rejected)
+        lengths = [len(arrays[k]) for k in (0, 1, 2, 4, 6, 7)]
         self._where[:] = [*lengths, self._late_ns, self._ring, *(a.ctypes.data for a in arrays)]
 
     def _collect(self) -> Changes:
@@ -379,9 +407,9 @@ class MinuteBuilder:
         due = int(now_ns) - self.grace_ns
         if self._book[self._k.OLDEST] > due - NS_PER_MIN:
             return _NO_IDS, _NO_ROWS
-        out = np.zeros(int(self._book[self._k.N_OPEN]), BAR_DTYPE)
-        n = self._k.close_due(self._cells, len(self._heads), self._book, self._held, due, out)
-        return _by_time(out[:n])
+        out = np.empty(int(self._book[self._k.N_OPEN]), BAR_DTYPE)
+        n = self._k.close_due(self._cells, len(self._heads), self._ring, self._book, self._held, due, out)
+        return _by_time(out[:n], is_sorted=bool(self._book[self._k.IN_ORDER]))
 
     # -- reading -----------------------------------------------------------------------------------------------------------------
 
@@ -426,9 +454,9 @@ class MinuteBuilder:
         self._held[0] = 0.0
 
 
-def _by_time(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _by_time(rows: np.ndarray, *, is_sorted: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Return (symbol ids, rows) by (ts_open, symbol id), taking the ids out of `seq` where the kernels put them."""
-    if len(rows) > 1:
+    if len(rows) > 1 and not is_sorted:
         rows = rows[np.lexsort((rows["seq"], rows["ts_open"]))]
     ids = rows["seq"].copy()
     rows["seq"] = 0
@@ -461,6 +489,7 @@ def _warm() -> None:
     rollup.rollup(minute, "5m", sessions)  # what a chart waits for comes first, what files and sweeps use last
     builder = MinuteBuilder(sessions, grace_ns=0, symbols=1)
     builder.add(trades)
+    builder.add(np.repeat(trades, FRAME))
     builder.open_bars(0)
     builder.advance(132 * NS_PER_MIN)
     builder.add(trades)
