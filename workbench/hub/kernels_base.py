@@ -48,7 +48,7 @@ def fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
 
 @intrinsic
 def prefetch(_context: Any, array: Any, _index: Any) -> Any:
-    """Ask for the 128 bytes of an array's element, soon to be written; return 0."""
+    """Ask for the memory of an array's element, up to two cache lines, soon to be written; return 0."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = make_array(signature.args[0])(context, builder, args[0]).data
@@ -56,11 +56,23 @@ def prefetch(_context: Any, array: Any, _index: Any) -> Any:
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
         ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        for line in (0, 64):
+        for line in range(0, min(signature.args[0].dtype.size, 128), 64):
             builder.call(ask, [builder.gep(byte, [ir.Constant(ir.IntType(64), line)]), number(1), number(3), number(1)])
         return ir.Constant(ir.IntType(64), 0)
 
     return int64(array, int64), generate
+
+
+@intrinsic
+def at(_context: Any, array: Any, _index: Any) -> Any:
+    """Return a record of a contiguous array by an index >= 0; `array[index]` spends instructions on negative ones, in every loop."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = signature.args[0]
+        data = make_array(kind)(context, builder, args[0]).data
+        return context.unpack_value(builder, kind.dtype, builder.gep(data, [args[1]]))
+
+    return array.dtype(array, int64), generate
 
 
 def view_of(dtype: np.dtype[Any]) -> Any:
@@ -86,6 +98,7 @@ def view_of(dtype: np.dtype[Any]) -> Any:
 UNCOUNTED = {"_nrt": False} if hasattr(CPUTargetOptions, "_nrt") else {}
 kernel = njit(cache=True, nogil=True, error_model="numpy", **UNCOUNTED)
 inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always", **UNCOUNTED)
+merged = njit(cache=True, nogil=True, error_model="numpy", forceinline=True, **UNCOUNTED)  # into its caller by LLVM, not by numba
 with_lock = njit(cache=True, error_model="numpy", **UNCOUNTED)  # for calls so short that giving up the interpreter's lock costs more
 
 

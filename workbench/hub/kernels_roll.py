@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from workbench.hub.kernels_base import find_session, kernel
+from workbench.hub.kernels_base import at, find_session, kernel, merged
+from workbench.types import BAR_DTYPE
 
 # How a timeframe is cut: from the start of each segment; from 04:00 across segments; by 04:00-anchored clock inside segments;
 # a regular session; a week of regular sessions.
@@ -86,7 +87,7 @@ def week_of(sessions: Any, s: int) -> tuple[int, int]:
     return sessions[first].open, sessions[last].close
 
 
-@kernel
+@merged
 def spread(volume: float, ref: float, a: float, b: float) -> tuple[float, float]:
     """Return (vwap, vw_std) of a rolled bar; NaN without volume or when a part was unknown."""
     if not volume > 0.0:
@@ -150,12 +151,16 @@ def sum_row(out: Any, total: Any) -> None:
     out.is_partial, out.is_complete, out.spare = total.is_partial, total.is_complete, 0
 
 
+# BAR_DTYPE with its last four bytes in one number: parts of the same origin and state are known by one comparison.
+PART_DTYPE = np.dtype([*BAR_DTYPE.descr[:-4], ("flags", "<u4")])
+SPARE_BITS = 0xFF000000
+
 FIRST, END, NOW = 0, 1, 2  # columns of `places`
 
 
 @kernel
 def roll_all(rows: Any, sessions: Any, plan: Any, places: Any, out: Any) -> int:
-    """Roll 1-minute BAR_DTYPE rows, in time order, up to every timeframe of `plan`; rows in no session are left out.
+    """Roll 1-minute bars, in time order, up to every timeframe of `plan`; rows in no session are left out. PART_DTYPE in and out.
 
     `places`, int64 shape (n, 3): where in `out` the bars of each timeframe begin, where they end so far, and where those of the
     present session begin. All timeframes are made session by session, so that rows are read from memory once. Return the first row
@@ -164,20 +169,25 @@ def roll_all(rows: Any, sessions: Any, plan: Any, places: Any, out: Any) -> int:
     n = len(rows)
     i = s = 0
     while i < n:
-        s = find_near(sessions, s, rows[i].ts_open)
+        ts = at(rows, i).ts_open
+        s = find_near(sessions, s, ts)
         j = i + 1
         if s < 0:
             s = 0
         else:
             end = sessions[s].post_close
-            while j < n and rows[j].ts_open < end:
-                if rows[j].ts_open <= rows[j - 1].ts_open:
+            while j < n:
+                coming = at(rows, j).ts_open
+                if coming >= end:
+                    break
+                if coming <= ts:
                     return j
+                ts = coming
                 j += 1
             for t in range(len(plan)):
                 if plan[t, KIND] != WEEKLY:
                     roll_session(rows, i, j, sessions, s, plan, t, places, out)
-        if j < n and rows[j].ts_open <= rows[j - 1].ts_open:
+        if j < n and at(rows, j).ts_open <= ts:
             return j
         i = j
     for t in range(len(plan)):
@@ -197,7 +207,7 @@ def roll_session(rows: Any, i: int, j: int, sessions: Any, s: int, plan: Any, t:
         source, i, j = out, places[parent, NOW], places[parent, END]
     closes = end = np.int64(0)
     while i < j:
-        ts = source[i].ts_open
+        ts = at(source, i).ts_open
         if kind == BY_SEGMENT and closes <= ts < min(closes + length, end):  # the next bucket of the same segment: no division
             opens, closes = closes, min(closes + length, end)
         else:
@@ -206,25 +216,27 @@ def roll_session(rows: Any, i: int, j: int, sessions: Any, s: int, plan: Any, t:
         if closes == 0:
             i += 1
             continue
-        i = roll_bucket(source, i, j, opens, closes, out[made])
+        i = roll_bucket(source, i, j, opens, closes, at(out, made))
         made += 1
     places[t, END] = made
 
 
 @kernel
+def merge_flags(flags: int, coming: int) -> int:
+    """Return the origin and state of a bar of parts with two sets of them: `add_part` in one number."""
+    source = coming & 255 if worse(coming & 255, flags & 255) else flags & 255
+    return source | (flags | coming) & 0xFF00 | flags & coming & 0xFF0000
+
+
+@merged
 def roll_bucket(rows: Any, i: int, j: int, opens: int, closes: int, out: Any) -> int:
     """Put the rows from `i` (before `j`) that open before `closes` into one bar; return the index after them. Arithmetic of `add_part`."""
-    row = rows[i]
-    high, low, close, source = row.high, row.low, row.close, row.source
+    row = at(rows, i)
+    high, low, close = row.high, row.low, row.close
+    flags = np.int64(row.flags) & ~SPARE_BITS
     volume = ref = a = b = n_trades = 0.0
-    partial, complete = row.is_partial, row.is_complete
     out.open = row.open
-    while i < j and rows[i].ts_open < closes:
-        row = rows[i]
-        i += 1
-        high = max(high, row.high)
-        low = min(low, row.low)
-        close = row.close
+    while True:
         n_trades += row.n_trades
         v = row.volume
         if v > 0.0:
@@ -234,10 +246,18 @@ def roll_bucket(rows: Any, i: int, j: int, opens: int, closes: int, out: Any) ->
             a += v * d
             b += v * (d * d + row.vw_std * row.vw_std)
             volume += v
-        if row.source != source and worse(row.source, source):
-            source = row.source
-        partial |= row.is_partial
-        complete &= row.is_complete
+        i += 1
+        if i >= j:
+            break
+        row = at(rows, i)
+        if row.ts_open >= closes:
+            break
+        high = max(high, row.high)
+        low = min(low, row.low)
+        close = row.close
+        coming = np.int64(row.flags) & ~SPARE_BITS
+        if coming != flags:
+            flags = merge_flags(flags, coming)
     out.ts_open, out.ts_close = opens, closes
     out.high, out.low, out.close = high, low, close
     out.volume, out.n_trades = volume, n_trades
@@ -245,8 +265,7 @@ def roll_bucket(rows: Any, i: int, j: int, opens: int, closes: int, out: Any) ->
     out.vwap, out.vw_std = vwap, std
     out.seq = 0
     out.revision = 0
-    out.source = source
-    out.is_partial, out.is_complete, out.spare = partial, complete, 0
+    out.flags = flags
     return i
 
 
@@ -255,8 +274,8 @@ def roll_weeks(sessions: Any, parent: int, t: int, places: Any, out: Any) -> Non
     """Put daily bars into weeks."""
     i, end = places[parent, FIRST], places[parent, END]
     while i < end:
-        opens, closes = week_of(sessions, find_session(sessions, out[i].ts_open))
-        i = roll_bucket(out, i, end, opens, closes, out[places[t, END]])
+        opens, closes = week_of(sessions, find_session(sessions, at(out, i).ts_open))
+        i = roll_bucket(out, i, end, opens, closes, at(out, places[t, END]))
         places[t, END] += 1
 
 

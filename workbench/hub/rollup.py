@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from workbench.errors import RecordError, TimeframeError, choices
-from workbench.hub.bars import session_rows, writable
+from workbench.hub.bars import cores, session_rows, writable
 from workbench.sessions import ANCHORS, Anchor, SessionCalendar
 from workbench.types import BAR_DTYPE, TIMEFRAMES, Timeframe
 
@@ -37,6 +38,10 @@ _PARENTS = {
     "1w": "1d",
 }
 _CLOCK_PARENTS = _PARENTS | {"4h": "30m"}
+
+PART = 50_000  # minutes that are worth a core
+_DAY_NS = 16 * TIMEFRAMES["1h"].length_ns
+_ODD_BARS = 3  # a session has up to three bars more than its length holds: each segment's last may be shorter
 
 _NO_ROWS = np.zeros(0, BAR_DTYPE)
 _NO_FRAMES = np.zeros(0, np.int64)
@@ -131,25 +136,48 @@ def rollup_all(
 
 
 def _roll(rows: np.ndarray, sessions: np.ndarray, labels: tuple[str, ...], table: np.ndarray) -> dict[str, np.ndarray]:
-    """Return every timeframe of the plan; all share one block of memory."""
+    """Return every timeframe of the plan; long histories on all cores, timeframes that are made of each other together."""
     if not len(rows):
         return {label: _NO_ROWS.copy() for label in labels}
-    room = [_room(rows, sessions, int(length)) for length in table[:, 1]]
-    places = np.zeros((len(labels), 3), np.int64)
-    places[:, 0] = places[:, 1] = np.r_[0, np.cumsum(room)[:-1]] if room else 0
-    out = np.empty(sum(room), BAR_DTYPE)
-    wrong = _kernels().roll_all(rows, sessions, table, places, out)
+    first, last = np.searchsorted(sessions["pre_open"], (rows["ts_open"][0], rows["ts_open"][-1]), side="right").tolist()
+    room = np.minimum(len(rows), (last - first + 1) * (_DAY_NS // table[:, 1] + _ODD_BARS))
+    families = _families(table) if len(rows) >= PART and cores() > 1 else [np.arange(len(labels))]
+    if len(families) == 1:
+        made = [_roll_family(rows, sessions, table, room)]
+    else:
+        with ThreadPoolExecutor(min(len(families), cores())) as pool:
+            made = list(pool.map(lambda family: _roll_family(rows, sessions, _sub_table(table, family), room[family]), families))
+    return {labels[i]: bars for family, all_bars in zip(families, made, strict=True) for i, bars in zip(family, all_bars, strict=True)}
+
+
+def _families(table: np.ndarray) -> list[np.ndarray]:
+    """Return the indices of the plan by the timeframe made of 1-minute bars that they come from, the dearest family first."""
+    root = np.arange(len(table))
+    for i, parent in enumerate(table[:, 2]):
+        if parent >= 0:
+            root[i] = root[parent]
+    return [np.flatnonzero(root == r) for r in np.unique(root)]
+
+
+def _sub_table(table: np.ndarray, family: np.ndarray) -> np.ndarray:
+    """Return the plan of some timeframes whose parents are among them."""
+    own = table[family]
+    own[:, 2] = np.where(own[:, 2] < 0, -1, np.searchsorted(family, own[:, 2]))
+    return own
+
+
+def _roll_family(rows: np.ndarray, sessions: np.ndarray, table: np.ndarray, room: np.ndarray) -> list[np.ndarray]:
+    """Return the bars of each timeframe of the plan; all share one block of memory with `room` for each."""
+    k = _kernels()
+    places = np.zeros((len(table), 3), np.int64)
+    places[1:, 0] = np.cumsum(room)[:-1]
+    places[:, 1] = places[:, 0]
+    out = np.empty(int(room.sum()), BAR_DTYPE)
+    wrong = k.roll_all(rows.view(k.PART_DTYPE), sessions, table, places, out.view(k.PART_DTYPE))
     if wrong >= 0:
         ts = rows["ts_open"]
         raise RecordError(f"rows_1m: received ts_open {ts[wrong]} after {ts[wrong - 1]}; allowed: ascending, each minute once")
-    return {label: out[first:end] for label, (first, end, _) in zip(labels, places.tolist(), strict=True)}
-
-
-def _room(rows: np.ndarray, sessions: np.ndarray, length_ns: int) -> int:
-    """Return an upper bound of the bars that `rows` can make: three more a session than its length holds."""
-    first, last = np.searchsorted(sessions["pre_open"], (rows["ts_open"][0], rows["ts_open"][-1]), side="right")
-    a_day = 16 * TIMEFRAMES["1h"].length_ns // length_ns + 3
-    return int(min(len(rows), max(last - first + 1, 0) * a_day))
+    return [out[first:end] for first, end, _ in places.tolist()]
 
 
 # -- live ------------------------------------------------------------------------------------------------------------------------
