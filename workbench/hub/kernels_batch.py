@@ -28,9 +28,12 @@ from workbench.hub.kernels_base import (
     moments,
     plus,
 )
-from workbench.hub.lanes import N_SUMS, WIDTH, sum_lanes
+from workbench.hub.lanes import IDS, N_SUMS, WIDTH, look_up, sum_lanes, sum_whole
 
 CHUNK = 1024
+# A print's rule is one int64 in which a bit counts in whatever byte it stands: each of its conditions may have a byte of its own.
+_BYTES = 0x0101010101010101
+ANY_NO_HL, ANY_NO_OC, ANY_NO_VOLUME, ANY_UNKNOWN = _BYTES * NO_HL, _BYTES * NO_OC, _BYTES * NO_VOLUME, _BYTES * UNKNOWN - (1 << 64)
 SUMS_SHAPE = (N_SUMS, WIDTH)
 N_ROWS, N_BAD, UNSORTED, TALLY = 0, 1, 2, 4
 
@@ -79,7 +82,12 @@ def load_rules(conditions: Any, mask: Any, table: Any, i: int, j: int, rules: An
         for k in range(i, j):
             rules[k - i] = 0
     else:
-        for k in range(i, j):
+        done = i
+        if width == IDS:
+            whole = (j - i) // WIDTH
+            if look_up(conditions, table, rules, i, whole) == 0:
+                done = i + whole * WIDTH
+        for k in range(done, j):
             rule = table[np.uint16(conditions[k, 0])]
             for c in range(1, width):
                 rule |= table[np.uint16(conditions[k, c])]
@@ -95,7 +103,7 @@ def reject_bad(price: Any, size: Any, i: int, j: int, rules: Any, rejected: Any,
             code = BAD_PRICE
         elif not (size[k] >= 0.0 and size[k] < np.inf):
             code = BAD_SIZE
-        elif rules[k - i] & UNKNOWN:
+        elif rules[k - i] & ANY_UNKNOWN:
             code = UNKNOWN_CONDITION
         if code != OK:
             rules[k - i] = FORBIDDEN
@@ -106,10 +114,10 @@ def reject_bad(price: Any, size: Any, i: int, j: int, rules: Any, rejected: Any,
 @kernel
 def add_single(price: float, size: float, rule: int, sums: Any) -> None:
     """Add one print to the first lane; the arithmetic of `lanes.sum_lanes`."""
-    if not rule & NO_HL:
+    if not rule & ANY_NO_HL:
         sums[0, 0] = max(sums[0, 0], price)
         sums[1, 0] = max(sums[1, 0], -price)
-    if rule & NO_VOLUME:
+    if rule & ANY_NO_VOLUME:
         return
     x = size * price
     x_err = fma(size, price, -x)
@@ -126,7 +134,7 @@ def add_chunk(price: Any, size: Any, i: int, j: int, rules: Any, sums: Any, reje
     """Add prints i..j-1 to the lanes of `sums`; those that can't be taken are noted, and their rule made to forbid everything."""
     whole = (j - i) // WIDTH
     done = whole * WIDTH
-    if sum_lanes(price, size, rules, sums, i, whole):
+    if sum_whole(price, size, rules, sums, i, whole) and sum_lanes(price, size, rules, sums, i, whole):
         done = 0
     reject_bad(price, size, i + done, j, rules[done:], rejected, tally)
     for k in range(i + done, j):
@@ -166,14 +174,14 @@ def build_minute(
         load_rules(conditions, mask, table, a, b, rules)
         add_chunk(price, size, a, b, rules, sums, rejected, tally)
         if first_oc < 0:
-            k = find_first(rules, b - a, NO_OC)
+            k = find_first(rules, b - a, ANY_NO_OC)
             first_oc = a + k if k >= 0 else -1
-        k = find_last(rules, b - a, NO_OC)
+        k = find_last(rules, b - a, ANY_NO_OC)
         last_oc = a + k if k >= 0 else last_oc
         if first_oc < 0:
-            k = find_first(rules, b - a, NO_HL)
+            k = find_first(rules, b - a, ANY_NO_HL)
             first_hl = a + k if k >= 0 and first_hl < 0 else first_hl
-            k = find_last(rules, b - a, NO_HL)
+            k = find_last(rules, b - a, ANY_NO_HL)
             last_hl = a + k if k >= 0 else last_hl
     high, low = -np.inf, -np.inf
     v, v_err, vp, vp_err, vpp, vpp_err = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
