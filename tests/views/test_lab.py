@@ -112,6 +112,8 @@ def test_every_display_is_a_view_of_its_own_and_all_follow(hub):
             await turns(view)
         first._handle_msg({"do": "symbol", "value": "qqq"})
         second._handle_msg({"do": "timeframe", "value": "15m"})
+        for view in list(shown._views):
+            await turns(view)
         assert {(view.model.symbol, view.model.timeframe) for view in shown._views} == {("QQQ", "15m")}
         assert (first.symbol, first.timeframe) == (second.symbol, second.timeframe) == ("QQQ", "15m")
         shown.stop()
@@ -213,7 +215,7 @@ def test_twenty_displays_leave_nothing_behind(hub):
             hello(frame)
             gone.append(weakref.ref(shown._views[0]))
             clear(root)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         assert shown._views == []
         assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
         del frame, root

@@ -2,7 +2,8 @@
 
 const HELLO_MS = 250, HELLOS = 480  // by then the page can hear answers; said again until one comes, for two minutes
 
-export function render({model, el}) {
+export function render({model, view, el}) {
+  hush(view)
   const root = node("div", "wbl", el)
   const bar = node("div", "wbl-bar", root)
   const form = node("form", "", bar)
@@ -52,6 +53,16 @@ export function render({model, el}) {
     if (model.is_heard || hellos++ >= HELLOS || !el.isConnected) return clearInterval(hello)
     model.send_msg({do: "hello", value: pageTheme()})
   }, HELLO_MS)
+}
+
+// In a notebook Panel's comm manager sends back what it was just sent, and changes marked as not to be told (the view's own). A value
+// that comes back may not validate, and takes everything in its message down with it.
+function hush(view) {
+  const manager = view.model.document?.roots().find((root) => root.type === "panel.models.comm_manager.CommManager")
+  if (!manager || manager.is_hushed) return
+  const tell = manager._document_changed.bind(manager)
+  manager._document_changed = (event) => { if (event.sync) tell(event) }
+  manager.is_hushed = true
 }
 
 // JupyterLab says on its body whether its theme is light; elsewhere the system's wish counts.

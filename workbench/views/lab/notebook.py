@@ -6,6 +6,7 @@ Done once per kernel, by the first live chart that is displayed; a notebook of s
 from __future__ import annotations
 
 import importlib.util
+import sys
 from typing import Any
 
 import panel as pn
@@ -30,12 +31,26 @@ def prepare(theme: str | None = None, palette: str = "teal") -> None:
     has_hvplot = importlib.util.find_spec("hvplot") is not None
     is_first, _is_loaded = not _is_loaded, True
     if is_first:
+        _listen_for_cleared_cells()
         if has_hvplot:
             _load_hvplot()
         pn.extension(inline=True)
         pn.viewable.Viewable._preprocessing_hooks.append(_inline_styles)
     if has_hvplot and (is_first or theme is not None):
         _dress(colours, palette)
+
+
+def _listen_for_cleared_cells() -> None:
+    """Open the door that JupyterLab knocks at when an output is cleared, before anything makes it knock.
+
+    Panel opens it after the browser code is sent; a browser that is quicker finds it shut and never comes again, and cleared charts
+    would tick for ever.
+    """
+    from pyviz_comms import JupyterCommManager
+
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if hasattr(shell, "kernel"):
+        JupyterCommManager.get_client_comm(pn.extension._process_comm_msg, "hv-extension-comm")
 
 
 def _load_hvplot() -> None:

@@ -1,8 +1,9 @@
 """A live chart for a notebook cell, in one line: `workbench.chart(hub, "SPY", "5m")`.
 
 Every display of a `LabChart` is a view of its own: re-running a cell, or showing the same chart in two cells, never moves a model
-from one document to another. A view ticks from the moment its page says hello until its cell is cleared; the tick runs on the kernel's
-own event loop, between cells, and takes about a millisecond. While a cell computes, the chart stands still, then catches up.
+from one document to another. A view ticks from the moment its page says hello until its cell is cleared; a tick takes about a millisecond
+of the kernel. Where the kernel serves pages on the thread that runs cells, the chart stands still while a cell computes, then
+catches up; where it has a thread for pages (subshells), the chart goes on.
 
 Floor 8.
 """
@@ -71,57 +72,56 @@ class LabFrame(JSComponent):
 
 
 class _View:
-    """One display of a chart: its own candles, and the callback that keeps it ticking.
+    """One display of a chart: its own candles, and the loop that keeps it ticking.
 
     Until the browser has said hello nothing is changed or sent: what reaches a page that is not there yet would be lost in part.
+    From then on one thread alone touches the view: the one that the hello came on (a kernel may serve its pages on a thread beside
+    the one that runs cells, so that the chart ticks while a cell computes). Others only leave word: `is_told`, `stop`.
     """
 
     def __init__(self, owner: LabChart) -> None:
         self._owner = owner
         self._turn = 0
-        self._callback: Any = None
+        self._callback: Any = None  # in a server session
         self._page_theme: str = owner.theme
         self._drawn_last: dict[str, list[dict[str, Any]]] = {}  # levels, times, markers -> what is drawn on this view
+        self.is_ticking = False
+        self.is_told = True  # something changed that this view has to show
         self.model = ChartModel()
         self.look = LookModel(theme="dark" if owner.theme == "auto" else owner.theme, palette=owner.palette)
         self._copy_model()
         self.candles = CandleChart(owner.hub, self.model, self.look)
         self._draw()
         self.frame = LabFrame(
-            self._on_message, self._on_gone, chart=self.candles, height=owner.height, sizing_mode="stretch_width",
+            self._on_message, self.stop, chart=self.candles, height=owner.height, sizing_mode="stretch_width",
             timeframes=list(owner.timeframes),
         )  # fmt: skip
         self._sync()
         self._tick_health()
 
-    @property
-    def is_ticking(self) -> bool:
-        return self._callback is not None
-
     def start(self) -> None:
         """Begin to tick; harmless when ticking."""
-        if self._callback is not None:
+        if self.is_ticking:
             return
-        self._turn = 0
+        self._turn, self.is_ticking = 0, True
         if pn.state.curdoc is not None and pn.state.curdoc.session_context is not None:
             self._callback = pn.state.add_periodic_callback(self.tick, period=FRAME_MS)
         else:
             self._callback = asyncio.get_running_loop().create_task(self._run(), name="lab-chart")
 
     async def _run(self) -> None:
-        """Tick on the kernel's loop, and always give it back: Panel's own callback never does when a turn outlasts its period."""
-        while True:
+        """Tick, and always give the loop back: Panel's own periodic callback never does when a turn outlasts its period."""
+        while self.is_ticking:
             before_ns = monotonic_ns()
             self.tick()
             spent_s = (monotonic_ns() - before_ns) / NS_PER_S
             await asyncio.sleep(max(FRAME_MS / 1000 - spent_s, spent_s * (1 / MOST_SHARE - 1)))
 
     def stop(self) -> None:
-        """Stop for good."""
+        """Stop for good; from any thread."""
+        self.is_ticking = False
         callback, self._callback = self._callback, None
-        if isinstance(callback, asyncio.Task):
-            callback.cancel()
-        elif callback is not None and callback.running:
+        if callback is not None and not isinstance(callback, asyncio.Task) and callback.running:
             callback.stop()
         self._owner._forget(self)
 
@@ -131,9 +131,9 @@ class _View:
         if self._turn < FIRST_TURN:
             return
         try:
-            if self._turn == FIRST_TURN:
-                self.frame.is_heard = True
-                self.follow()
+            self.frame.is_heard = True
+            if self.is_told:
+                self._follow()
             self.candles.tick()
             if self._turn % HEALTH_EVERY == 0:
                 self._tick_health()
@@ -143,10 +143,9 @@ class _View:
             self.frame.message = f"{type(error).__name__}: {error} (turns that failed: {self._owner.errors})"
         pn.io.push_notebook(self.frame)  # patches of Bokeh sources wait for this in a notebook; a server sends them itself
 
-    def follow(self) -> None:
+    def _follow(self) -> None:
         """Show what the owner says now."""
-        if self._turn < FIRST_TURN:
-            return
+        self.is_told = False
         self.look.theme = self._page_theme if self._page_theme in tokens.THEMES else self.look.theme
         self._copy_model()
         self._draw()
@@ -173,9 +172,6 @@ class _View:
     def _sync(self) -> None:
         colours = tokens.tokens(self.look.theme, self.look.palette)
         self.frame.param.update(symbol=self.model.symbol, timeframe=self.model.timeframe, colours=colours, message="")
-
-    def _on_gone(self) -> None:
-        self.stop()
 
     def _on_message(self, message: dict[str, Any]) -> None:
         kind, value = message.get("do"), str(message.get("value", ""))
@@ -258,7 +254,7 @@ class LabChart(pn.viewable.Viewer):
 
     def _tell(self) -> None:
         for view in self._views:
-            view.follow()
+            view.is_told = True
 
     # -- displaying --------------------------------------------------------------------------------------------------------
 
