@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -204,3 +205,12 @@ CHROMIUM_FLAGS = (
 def chromium_flags() -> list[str]:
     """How the browser is started: headless and silent on the network."""
     return list(CHROMIUM_FLAGS)
+
+
+@pytest.fixture(scope="session")
+def playwright_driver() -> Iterator[Any]:
+    """The one Playwright of a run (its synchronous form refuses a second one in the same thread): `.chromium.launch(…)`."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        yield driver

@@ -92,14 +92,11 @@ def address(peer_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def browser(chromium: str, chromium_flags: list[str]) -> Iterator[Any]:
+def browser(playwright_driver: Any, chromium: str, chromium_flags: list[str]) -> Iterator[Any]:
     """A browser of its own for each test."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=chromium_flags)
-        yield browser
-        browser.close()
+    browser = playwright_driver.chromium.launch(executable_path=chromium, args=chromium_flags)
+    yield browser
+    browser.close()
 
 
 def measure(browser: Any, address: str, route: str) -> dict[str, Any]:

@@ -14,13 +14,10 @@ SYMBOLS = ("SPY", "QQQ", "NVDA", "AAPL")
 
 
 @pytest.fixture(scope="session")
-def browser(chromium, chromium_flags):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=[*chromium_flags, "--enable-precise-memory-info"])
-        yield opened
-        opened.close()
+def browser(playwright_driver, chromium, chromium_flags):
+    opened = playwright_driver.chromium.launch(executable_path=chromium, args=[*chromium_flags, "--enable-precise-memory-info"])
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
