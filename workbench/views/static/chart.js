@@ -118,8 +118,9 @@ class Chart {
       const label = new Map(this.timeTicks().map((t) => [t.x, t.label]))
       return ticks.map((x) => label.get(x) ?? "")
     }
-    for (const grid of v.model.center) if (grid.dimension === 0 && grid.ticker) {
-      grid.ticker.get_ticks = () => ({major: this.ready ? this.timeTicks().filter((t) => !(t.isDay && this.hasBreaks)).map((t) => t.x) : [], minor: []})
+    const between = () => this.ready ? this.timeTicks().filter((t) => !(t.isDay && this.hasBreaks)).map((t) => t.x) : []
+    for (const grid of v.model.center) {
+      if (grid.dimension === 0 && grid.get_ticker) grid.get_ticker = () => ({get_ticks: () => ({major: between(), minor: []})})   // sessions have lines of their own
     }
     const prices = yaxis.ticker.get_ticks.bind(yaxis.ticker)
     yaxis.ticker.get_ticks = (...args) => this.ready ? {...prices(...args), minor: []} : {major: [], minor: []}
