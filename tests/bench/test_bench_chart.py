@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PEER = "lightweight-charts@5"
 SECONDS, ROUNDS = 4, 5
 SLACK = 1.1
+DROPPED = 0.97  # a browser that counts 58.5 of 60 frames did not miss one that matters
 
 RECORD = """(isPeer) => {
   const stamp = isPeer
@@ -113,7 +114,7 @@ def measure(browser: Any, address: str, route: str) -> dict[str, Any]:
     return result
 
 
-def test_a_tick_is_on_screen_as_soon_as_in_lightweight_charts(browser, address):
+def test_a_tick_is_on_screen_as_soon_as_in_lightweight_charts(browser, address, floor):
     measure(browser, address, "peer")  # both once before anything counts: code and caches are warm
     measure(browser, address, "ours")
     runs: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
@@ -127,11 +128,11 @@ def test_a_tick_is_on_screen_as_soon_as_in_lightweight_charts(browser, address):
     p99 = {route: of_all[int(0.99 * len(of_all))] for route, of_all in lags.items()}
     fps = {route: statistics.median(r["fps"] for r in results) for route, results in runs.items()}
     print(f"\ntick → paint p50 [ms] {p50}, p99 {p99}, frames/s {fps}, ratio {p50['ours'] / p50['peer']:.2f}")
-    assert p50["ours"] <= SLACK * p50["peer"]
-    assert fps["ours"] >= 0.9 * fps["peer"]
+    floor("tick to paint p50, times Lightweight Charts", p50["ours"] / p50["peer"], most=SLACK)
+    floor("frames a second with one chart", fps["ours"], least=60 * DROPPED)
 
 
-def test_four_charts_at_once_stay_above_thirty_frames_a_second(browser, address):
+def test_four_charts_at_once_stay_above_thirty_frames_a_second(browser, address, floor):
     result = measure(browser, address, "four")
     print(f"\nfour charts: {result['fps']:.0f} frames/s, tick → paint p50 {statistics.median(result['lags']):.0f} ms")
-    assert result["fps"] > 30
+    floor("frames a second with four charts", result["fps"], least=30)
