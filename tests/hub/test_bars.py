@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from datetime import date
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -453,6 +454,56 @@ def test_fractional_sizes_sum_to_the_same_in_any_order(seed, n):
     first, second = stream(trades, calendar)[0], stream(rng.permutation(trades), calendar, (n // 2,))[0]
     assert_same_bars(rows_of(first), rows_of(second))
     assert_same_bars(rows_of(first), batch(trades, calendar).rows)
+
+
+@pytest.mark.parametrize(
+    ("price", "size"),
+    [
+        (None, None), (None, 0.5), (None, 5e6), (None, 2.0**33), (None, 0.0), (None, -0.0), (1e-6, None), (1e6, None), (1e-300, None),
+        (1e300, 1.0), (None, 1e300), (np.nan, None), (-0.0, None), (None, np.inf), (None, -1.0), (np.inf, 0.0), (5e-324, None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("at", [0, 1000, 2999])
+def test_one_strange_print_among_whole_shares_changes_nothing_for_the_others(calendar, price, size, at):
+    rng = np.random.default_rng(at)
+    trades = random_day(rng, 3000, start=OPEN, minutes=1)
+    trades["price"][at] = trades["price"][at] if price is None else price
+    trades["size"][at] = trades["size"][at] if size is None else size
+    trades["conditions"][at], trades["n_conditions"][at] = 0, 0
+    built = batch(trades, calendar)
+    held, _, rejected = stream(trades, calendar)
+    assert_same_bars(built.rows, rows_of(held))
+    assert list(zip(built.rejected, built.reasons, strict=True)) == rejected
+    taken = [t for k, t in enumerate(trades) if k not in built.rejected and rule_of(t) & conditions.VOLUME]
+    v = sum(Fraction(float(t["size"])) for t in taken)
+    vp = sum(Fraction(float(t["size"])) * Fraction(float(t["price"])) for t in taken)
+    assert built.rows["volume"][0] == float(v)
+    assert built.rows["vwap"][0] == pytest.approx(float(vp / v), rel=3e-16)
+
+
+@pytest.mark.parametrize("ids", [(14, 37), (200, 255), (130,), (300,), (-1,), (511, 14), (37, 10, 41, 53)])
+@pytest.mark.parametrize("width", [2, 4, 6])
+def test_conditions_mean_the_same_in_columns_of_any_width(calendar, ids, width):
+    trades = random_day(np.random.default_rng(1), 1500, start=OPEN, minutes=1)
+    trades["conditions"][:, 2:] = 0
+    for k in (0, 700, 1499):
+        trades["conditions"][k] = 0
+        trades["conditions"][k, : len(ids[:width])] = ids[:width]
+        trades["n_conditions"][k] = len(ids[:width])
+    columns = trades["ts_event"], trades["price"], trades["size"]
+    narrow = build(*columns, sequence=trades["sequence"], conditions=trades["conditions"][:, :width], sessions=calendar)
+    held, _, rejected = stream(trades, calendar)
+    assert_same_bars(narrow.rows, rows_of(held))
+    assert list(zip(narrow.rejected, narrow.reasons, strict=True)) == rejected
+
+
+def test_rules_looked_up_in_vectors_equal_rules_worked_out_one_by_one(calendar):
+    trades = random_day(np.random.default_rng(2), 3000, start=OPEN, minutes=2)
+    columns = trades["ts_event"], trades["price"], trades["size"]
+    masks = np.array([rule_of(t) for t in trades], np.uint8)
+    wide = build(*columns, conditions=trades["conditions"][:, :4], sessions=calendar)
+    masked = build(*columns, mask=masks, sessions=calendar)
+    assert wide.rows.tobytes() == masked.rows.tobytes()
 
 
 # -- bad input -------------------------------------------------------------------------------------------------------------------

@@ -65,7 +65,10 @@ def prefetch(_context: Any, array: Any, _index: Any) -> Any:
 
 @intrinsic
 def at(_context: Any, array: Any, _index: Any) -> Any:
-    """Return a record of a contiguous array by an index >= 0; `array[index]` spends instructions on negative ones, in every loop."""
+    """Return an element of a contiguous array, 1-D, by an index >= 0.
+
+    `array[index]` spends instructions on negative ones in every loop, and keeps LLVM from reading neighbours as one vector.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.args[0]

@@ -22,6 +22,7 @@ from workbench.hub.kernels_base import (
     TRADES,
     UNKNOWN,
     UNKNOWN_CONDITION,
+    at,
     find_session,
     fma,
     kernel,
@@ -44,11 +45,11 @@ def is_ordered(ts: Any, sequence: Any, i: int, j: int) -> bool:
     signs = 0
     if len(sequence) == 0:
         for k in range(i, j):
-            signs |= ts[k + 1] - ts[k]
+            signs |= at(ts, k + 1) - at(ts, k)
     else:
         for k in range(i, j):
-            step = ts[k + 1] - ts[k]
-            signs |= step | ((step - 1) & (sequence[k + 1] - sequence[k]))
+            step = at(ts, k + 1) - at(ts, k)
+            signs |= step | ((step - 1) & (at(sequence, k + 1) - at(sequence, k)))
     return signs >= 0
 
 
@@ -77,7 +78,7 @@ def load_rules(conditions: Any, mask: Any, table: Any, i: int, j: int, rules: An
     width = conditions.shape[1]
     if len(mask):
         for k in range(i, j):
-            rules[k - i] = ~mask[k] & 7
+            rules[k - i] = ~at(mask, k) & 7
     elif width == 0:
         for k in range(i, j):
             rules[k - i] = 0

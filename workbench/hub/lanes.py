@@ -19,6 +19,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 WIDTH = 8
+AHEAD = 4096  # bytes
 SUMS = ("high", "low", "v", "v_err", "vp", "vp_err", "vpp", "vpp_err", "n")  # rows of the sums array; `low` is kept negated
 N_SUMS = len(SUMS)
 
@@ -49,6 +50,14 @@ class _Emit:
     def vector(self, data: Any, at: Any, kind: ir.VectorType = _VECTOR) -> Any:
         """Return where eight elements of an array's data begin, as a pointer to a vector."""
         return self.b.bitcast(self.b.gep(data, [at]), kind.as_pointer())
+
+    def ask(self, place: Any) -> None:
+        """Ask for memory that is read some steps later; a machine's own foresight ends at each page."""
+        byte, number = cgutils.voidptr_t, ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        call = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
+        ahead = self.b.gep(self.b.bitcast(place, byte), [ir.Constant(ir.IntType(64), AHEAD)])
+        self.b.call(call, [ahead, number(0), number(3), number(1)])
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         return self.b.call(self._fma, [a, b, c])
@@ -209,6 +218,8 @@ def _emit_whole(emit: _Emit, price: Any, size: Any, rules: Any, sums: Any, start
     with cgutils.for_range(b, count) as loop:
         offset = b.mul(loop.index, ir.Constant(start.type, WIDTH))
         at = b.add(start, offset)
+        for column in (price, size):
+            emit.ask(emit.vector(column, at))
         p, v = b.load(emit.vector(price, at), align=8), b.load(emit.vector(size, at), align=8)
         rule = b.load(emit.vector(rules, offset, _WORDS), align=8)
         _emit_whole_step(emit, here, n, lowest, p, v, rule)
@@ -308,6 +319,7 @@ def _emit_look_up(emit: _Emit, conditions: Any, table: Any, rules: Any, start: A
     with cgutils.for_range(b, count) as loop:
         offset = b.mul(loop.index, ir.Constant(_I8, WIDTH))
         at = b.mul(b.add(start, offset), ir.Constant(_I8, IDS))
+        emit.ask(emit.vector(conditions, at, _WORDS))
         ids = b.load(emit.vector(conditions, at, _WORDS), align=2)
         b.store(b.or_(b.load(seen), ids), seen)
         index = b.bitcast(ids, kind)
