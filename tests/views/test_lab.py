@@ -7,6 +7,7 @@ import gc
 import weakref
 from datetime import date
 
+import panel as pn
 import pytest
 from bokeh.document import Document
 from panel.config import panel_extension
@@ -80,6 +81,18 @@ def test_a_chart_is_still_until_its_page_says_hello_and_again_when_the_cell_is_c
         clear(root)
         assert not shown.is_ticking
         assert shown._views == []
+
+    asyncio.run(run())
+
+
+def test_a_page_that_says_bye_is_forgotten(hub):
+    async def run():
+        shown = chart(hub, "SPY", "1m")
+        frame, root = display(shown)
+        hello(frame)
+        frame._handle_msg({"do": "bye"})
+        assert (shown.is_ticking, shown._views) == (False, [])
+        assert root.ref["id"] not in pn.state._views
 
     asyncio.run(run())
 

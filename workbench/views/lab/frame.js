@@ -3,7 +3,7 @@
 const HELLO_MS = 250, HELLOS = 480  // by then the page can hear answers; said again until one comes, for two minutes
 
 export function render({model, view, el}) {
-  hush(view)
+  const manager = hush(view)
   const root = node("div", "wbl", el)
   const bar = node("div", "wbl-bar", root)
   const form = node("form", "", bar)
@@ -48,6 +48,11 @@ export function render({model, view, el}) {
   model.on("message", judge)
   dress(); fill(); judge()
   place.append(model.get_child("chart"))
+  model.on("remove", () => {  // the cell was cleared or deleted: said at once, for in a moment the document is no more
+    clearInterval(hello)
+    model.send_msg({do: "bye"})
+    manager?.process_events()
+  })
   let hellos = 0
   const hello = setInterval(() => {
     if (model.is_heard || hellos++ >= HELLOS || !el.isConnected) return clearInterval(hello)
@@ -59,10 +64,11 @@ export function render({model, view, el}) {
 // that comes back may not validate, and takes everything in its message down with it.
 function hush(view) {
   const manager = view.model.document?.roots().find((root) => root.type === "panel.models.comm_manager.CommManager")
-  if (!manager || manager.is_hushed) return
+  if (!manager || manager.is_hushed) return manager
   const tell = manager._document_changed.bind(manager)
   manager._document_changed = (event) => { if (event.sync) tell(event) }
   manager.is_hushed = true
+  return manager
 }
 
 // JupyterLab says on its body whether its theme is light; elsewhere the system's wish counts.

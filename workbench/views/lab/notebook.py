@@ -6,7 +6,6 @@ Done once per kernel, by the first live chart that is displayed; a notebook of s
 from __future__ import annotations
 
 import importlib.util
-import sys
 from typing import Any
 
 import panel as pn
@@ -31,7 +30,6 @@ def prepare(theme: str | None = None, palette: str = "teal") -> None:
     has_hvplot = importlib.util.find_spec("hvplot") is not None
     is_first, _is_loaded = not _is_loaded, True
     if is_first:
-        _listen_for_cleared_cells()
         if has_hvplot:
             _load_hvplot()
         pn.extension(inline=True)
@@ -40,17 +38,11 @@ def prepare(theme: str | None = None, palette: str = "teal") -> None:
         _dress(colours, palette)
 
 
-def _listen_for_cleared_cells() -> None:
-    """Open the door that JupyterLab knocks at when an output is cleared, before anything makes it knock.
-
-    Panel opens it after the browser code is sent; a browser that is quicker finds it shut and never comes again, and cleared charts
-    would tick for ever.
-    """
-    from pyviz_comms import JupyterCommManager
-
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if hasattr(shell, "kernel"):
-        JupyterCommManager.get_client_comm(pn.extension._process_comm_msg, "hv-extension-comm")
+def free_output(shown: Any) -> None:
+    """Forget an output whose cell is gone. Panel does so when JupyterLab tells it, which pyviz_comms 3.0.6 never does."""
+    for ref in list(shown._models):
+        for action in pn.extension._delete_actions:
+            action(ref)
 
 
 def _load_hvplot() -> None:

@@ -26,7 +26,7 @@ from workbench.types import TIMEFRAMES
 from workbench.views import theme as tokens
 from workbench.views.chart import CandleChart
 from workbench.views.health_strip import health_of
-from workbench.views.lab.notebook import prepare
+from workbench.views.lab.notebook import free_output, prepare
 from workbench.views.models import ChartModel, LookModel
 
 log = logging.getLogger(__name__)
@@ -178,6 +178,10 @@ class _View:
         if kind == "hello":
             self._page_theme = value if self._owner.theme == "auto" else self._owner.theme
             self.start()
+            return
+        if kind == "bye":
+            self.stop()
+            free_output(self.frame)
             return
         try:
             if kind == "symbol":
