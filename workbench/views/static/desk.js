@@ -254,7 +254,7 @@ class Desk {
     const w = this.model.widths
     if (this.dragging) return
     this.root.style.setProperty("--left", `${w.watchlist ?? (window.innerWidth >= 1800 ? 440 : 320)}px`)
-    this.root.style.setProperty("--drawer", `${w.drawer ?? 190}px`)
+    this.root.style.setProperty("--drawer", `${w.drawer ?? 246}px`)
   }
 
   told(data) {

@@ -50,8 +50,8 @@ class List {
       if (c.title) cell.addEventListener("click", () => this.sortBy(c.key))
       return cell
     })
-    this.body = node("div", "body", this.root)
     this.empty = node("div", "empty", this.root, "No symbols yet. Type one above, for example SPY.")
+    this.body = node("div", "body", this.root)
   }
 
   relist() {
