@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 760, 280
 
 
+def _holoviews() -> Any:
+    """Return holoviews with its Bokeh backend, which options need, also outside a notebook."""
+    import holoviews as hv
+    import holoviews.plotting.bokeh  # noqa: F401
+
+    return hv
+
+
 def candles(
     frame: pd.DataFrame, *, title: str = "", theme: str = "light", palette: str = "teal", width: int = WIDTH, height: int = HEIGHT
 ) -> Any:
@@ -24,7 +32,7 @@ def candles(
 
     Partial bars are drawn hollow.
     """
-    import holoviews as hv
+    hv = _holoviews()
 
     colours = tokens.tokens(theme, palette)
     x = np.arange(len(frame))
@@ -64,7 +72,7 @@ def _ticks(frame: pd.DataFrame, wanted: int = 8) -> list[tuple[int, str]]:
 
 def presence(frame: pd.DataFrame, missing: pd.DataFrame, *, title: str = "", theme: str = "light", width: int = WIDTH) -> Any:
     """Return one line per session (`frame` of `tables.by_session`), with the missing ranges as gaps in the down colour."""
-    import holoviews as hv
+    hv = _holoviews()
 
     colours = tokens.tokens(theme)
     days = list(frame.index)
@@ -87,6 +95,6 @@ def presence(frame: pd.DataFrame, missing: pd.DataFrame, *, title: str = "", the
 
 def side_by_side(*pictures: Any) -> Any:
     """Return pictures in one row, each with axes of its own."""
-    import holoviews as hv
+    hv = _holoviews()
 
     return hv.Layout(list(pictures)).opts(shared_axes=False, toolbar=None).cols(len(pictures))
