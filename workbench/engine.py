@@ -64,3 +64,6 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"<Engine {'running' if self._is_running else 'stopped'}: {self.hub!r}>"
+
+    def _repr_html_(self) -> str:
+        return f"<div>Engine {'running' if self._is_running else 'stopped'}</div>{self.hub._repr_html_()}"

@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 760, 280
 def _holoviews() -> Any:
     """Return holoviews with its Bokeh backend, which options need, also outside a notebook."""
     import holoviews as hv
-    import holoviews.plotting.bokeh  # noqa: F401
+    import holoviews.plotting.bokeh
 
     return hv
 
