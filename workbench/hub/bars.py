@@ -319,11 +319,6 @@ class MinuteBuilder:
         self.late_minutes = int(late_minutes)
         self._k = _kernels()
         self._where = np.zeros(self._k.WHERE, np.int64)
-        # `compile` gives the C function itself, without numba's choice by argument types
-        here = self._where.ctypes.data
-        self.add_one: Callable[..., int] = functools.partial(self._k.add_one.compile(self._k.ADD_ONE), here)
-        self._add_frame: Callable[..., int] = functools.partial(self._k.add_frame.compile(self._k.ADD_ROWS), here)
-        self._add_many: Callable[..., int] = functools.partial(self._k.add_many.compile(self._k.ADD_ROWS), here)
         self._sessions = session_rows(sessions)
         self._codes = rule_codes()
         self._ring = 1 << (late_minutes - 1).bit_length()
@@ -335,6 +330,22 @@ class MinuteBuilder:
         self._book = np.zeros(self._k.BOOK_HEAD, np.int64)
         self._book[self._k.OLDEST] = self._k.NEVER
         self._make_room(max(symbols, 1))
+
+    # `compile` gives the C function itself, without numba's choice by argument types. Each is compiled when first used: a desk
+    # that opens on a new machine waits for no kernel that it does not need.
+
+    @functools.cached_property
+    def add_one(self) -> Callable[..., int]:
+        """The function that takes one print (see the class)."""
+        return functools.partial(self._k.add_one.compile(self._k.ADD_ONE), self._where.ctypes.data)
+
+    @functools.cached_property
+    def _add_frame(self) -> Callable[..., int]:
+        return functools.partial(self._k.add_frame.compile(self._k.ADD_ROWS), self._where.ctypes.data)
+
+    @functools.cached_property
+    def _add_many(self) -> Callable[..., int]:
+        return functools.partial(self._k.add_many.compile(self._k.ADD_ROWS), self._where.ctypes.data)
 
     # -- prints in ---------------------------------------------------------------------------------------------------------------
 
@@ -468,7 +479,7 @@ def _by_time(rows: np.ndarray, *, is_sorted: bool = False) -> tuple[np.ndarray, 
 
 @functools.cache
 def warm() -> threading.Thread:
-    """Compile or load every kernel in a background thread, once a process; return the thread (join it to wait)."""
+    """Compile or load the kernels that a running market needs, once a process, in a background thread; return it (join to wait)."""
     thread = threading.Thread(target=_warm, name="warm-kernels", daemon=True)
     thread.start()
     return thread
@@ -486,7 +497,7 @@ def _warm() -> None:
     minute["ts_open"], minute["ts_close"] = 130 * NS_PER_MIN, 131 * NS_PER_MIN
     for name in ("open", "high", "low", "close"):
         minute[name] = 10.0
-    rollup.rollup(minute, "5m", sessions)  # what a chart waits for comes first, what files and sweeps use last
+    rollup.rollup(minute, "5m", sessions)  # what a chart waits for comes first
     builder = MinuteBuilder(sessions, grace_ns=0, symbols=1)
     builder.add(trades)
     builder.add(np.repeat(trades, FRAME))
@@ -495,5 +506,3 @@ def _warm() -> None:
     builder.add(trades)
     builder.forget(0)
     rollup.warm(minute, sessions)
-    ids = np.zeros((2, 6), np.int16)
-    build_bars(trades["ts_event"], trades["price"], trades["size"], conditions=ids, sessions=sessions)
