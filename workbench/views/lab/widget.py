@@ -135,7 +135,7 @@ class _View:
             if self.is_told:
                 self._follow()
             self.candles.tick()
-            if self._turn % HEALTH_EVERY == 0:
+            if self._turn % HEALTH_EVERY == 0 or self._turn == FIRST_TURN:
                 self._tick_health()
         except Exception as error:
             self._owner.errors += 1
