@@ -43,6 +43,7 @@ class DeskProcess:
         `session_open`: begin at 09:30 of the market's first day. `remember`: keep all that is published, for `told`. `settings`:
         as `Settings` takes them.
         """
+        self._drain: threading.Thread | None = None
         self.log_path = folder / "desk.log"
         self._log = self.log_path.open("w")
         asked = {"session_open": session_open, "remember": remember, "settings": {"data_dir": str(folder / "data"), **settings}}
@@ -55,11 +56,12 @@ class DeskProcess:
 
     def _read_ports(self) -> tuple[int, int]:
         assert self._process.stdout is not None
-        with self._process.stdout as said:
-            for line in said:
-                if line.startswith(PORTS):
-                    port, side_port = json.loads(line.removeprefix(PORTS))
-                    return port, side_port
+        for line in self._process.stdout:
+            if line.startswith(PORTS):
+                port, side_port = json.loads(line.removeprefix(PORTS))
+                self._drain = threading.Thread(target=self._process.stdout.read, daemon=True)
+                self._drain.start()  # Panel logs there: a pipe that nobody reads would stop it, a closed one is an error
+                return port, side_port
         self.stop()
         raise AssertionError(f"the desk did not start:\n{self.log_path.read_text()}")
 
@@ -78,6 +80,10 @@ class DeskProcess:
         """End the process."""
         self._process.terminate()
         self._process.wait(20)
+        if self._drain is not None:
+            self._drain.join(10)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         self._log.close()
 
 
