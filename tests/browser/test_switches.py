@@ -197,7 +197,8 @@ def test_of_many_hasty_clicks_the_last_one_counts(desk, page):
 
 
 @pytest.mark.bench
-def test_a_switch_is_painted_within_the_goal(desk, page):
+def test_a_switch_is_painted_within_the_goal(desk, page, floor):
     """Absolute because it is a person's patience, not a contender's speed; nothing else runs while benches do."""
     took = run_switches(desk, page, SWITCHES, compare=False)
-    assert np.percentile(took, 95) <= GOAL_MS
+    assert len(took) == SWITCHES
+    floor("milliseconds from switch to paint, p95 of a hundred", float(np.percentile(took, 95)), most=GOAL_MS, is_absolute=True)
