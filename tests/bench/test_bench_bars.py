@@ -161,7 +161,7 @@ def for_nautilus(trades):
 
 
 @pytest.mark.bench
-def test_one_symbol_in_a_batch(calendar, nautilus, tmp_path):
+def test_one_symbol_in_a_batch(calendar, nautilus, tmp_path, floor):
     days = calendar.between(ny_ns(date(2024, 4, 1), 0), ny_ns(date(2024, 4, 12), 23))
     rng = np.random.default_rng(1)
     trades = np.concatenate([prints(rng, N_BATCH // len(days), d["open"], d["close"]) for d in days])
@@ -188,13 +188,13 @@ def test_one_symbol_in_a_batch(calendar, nautilus, tmp_path):
     contenders = {"workbench": ours, "polars": lambda: polars_bars(frame, regular=True), "read the columns": read}
     per_trade = medians(contenders, len(trades), peer)
     say("one symbol, batch, conditions included", per_trade)
-    assert per_trade["polars"] / per_trade["workbench"] >= 4
+    floor("one symbol, batch, times polars", per_trade["polars"] / per_trade["workbench"], least=4)
     need(nautilus)
-    assert per_trade["nautilus"] / per_trade["workbench"] >= 60
+    floor("one symbol, batch, times nautilus", per_trade["nautilus"] / per_trade["workbench"], least=60)
 
 
 @pytest.mark.bench
-def test_nine_thousand_symbols_fed_a_thousand_prints_at_a_time(calendar, nautilus, tmp_path):
+def test_nine_thousand_symbols_fed_a_thousand_prints_at_a_time(calendar, nautilus, tmp_path, floor):
     start = ny_ns(date(2024, 4, 3), 10)
     trades = prints(np.random.default_rng(2), N_WIDE, start, start + 30 * MIN, WIDE_SYMBOLS)
     frame = polars_frame(columns_of(trades))
@@ -221,13 +221,13 @@ def test_nine_thousand_symbols_fed_a_thousand_prints_at_a_time(calendar, nautilu
     peer = nautilus and (lambda: nautilus("many", for_nautilus(trades[:N_NAUTILUS]), tmp_path))
     per_trade = medians(contenders, len(trades), peer, turns=2)
     say("9,000 symbols, 1,000 prints at a time", per_trade)
-    assert per_trade["polars"] / per_trade["workbench"] >= 4
+    floor("9,000 symbols, 1,000 prints a call, times polars", per_trade["polars"] / per_trade["workbench"], least=4)
     need(nautilus)
-    assert per_trade["nautilus"] / per_trade["workbench"] >= 300
+    floor("9,000 symbols, 1,000 prints a call, times nautilus", per_trade["nautilus"] / per_trade["workbench"], least=300)
 
 
 @pytest.mark.bench
-def test_live_prints(calendar, nautilus, tmp_path):
+def test_live_prints(calendar, nautilus, tmp_path, floor):
     start = ny_ns(date(2024, 4, 3), 10)
     trades = prints(np.random.default_rng(3), N_LIVE, start, start + 15 * MIN)
     frames = [trades[i : i + 64] for i in range(0, len(trades), 64)]
@@ -256,8 +256,9 @@ def test_live_prints(calendar, nautilus, tmp_path):
     taken = measured(contenders, len(trades), nautilus and (lambda: nautilus("one", for_nautilus(trades), tmp_path)))
     per_trade = {name: statistics.median(t) for name, t in taken.items()}
     say("live, 64 prints a call", per_trade)
-    assert min(taken["workbench"]) <= 50  # ns, as asked for; the best run, because a busy machine is not the code's fault
+    # the best run, because a busy machine is not the code's fault
+    floor("live, 64 prints a call, ns a print", min(taken["workbench"]), most=50, is_absolute=True)
     need(nautilus)
     # nautilus takes 195 ns where the 50 were set, and the ratio travels
-    assert per_trade["workbench"] / per_trade["nautilus"] <= 50 / 195
-    assert per_trade["one at a time"] / per_trade["nautilus"] <= 2
+    floor("live, 64 prints a call, share of nautilus", per_trade["workbench"] / per_trade["nautilus"], most=50 / 195)
+    floor("live, one print a call, times nautilus's time", per_trade["one at a time"] / per_trade["nautilus"], most=2)

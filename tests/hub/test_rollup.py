@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.oracles import bars_pandas
 from workbench.errors import RecordError, TimeframeError
-from workbench.hub.rollup import ROLLED, Roller, rollup, rollup_all
+from workbench.hub import rollup as rollup_module
+from workbench.hub.rollup import ROLLED, Roller, rollup, rollup_all, rollup_columns
 from workbench.sessions import ALL_SEGMENTS, ANCHORS, Segment, SessionCalendar, ny_ns
 from workbench.types import BAR_DTYPE, BarSource, bar_from_row
 
@@ -186,6 +187,53 @@ def test_cutting_off_the_future_never_changes_a_finished_bar(seed, keep, timefra
     assert finished.tobytes() == whole[: len(finished)].tobytes()
     for row in whole:
         bar_from_row(row, "SPY", timeframe)  # refuses to exist when high or low contradict open or close
+
+
+# -- columns ---------------------------------------------------------------------------------------------------------------------
+
+COLUMNS = ("ts_open", *NUMBERS, "vwap")
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32), keep=st.floats(0.005, 1), anchor=st.sampled_from(ANCHORS), silent=st.floats(0, 1), left=st.integers(5, 8))
+def test_columns_roll_up_as_rows_do(seed, keep, anchor, silent, left):
+    calendar, rng = SessionCalendar.xnys(), np.random.default_rng(seed)
+    rows = minutes(calendar, date(2024, 11, 27), date(2024, 12, 3), seed=seed, keep=keep)
+    rows["volume"][rng.random(len(rows)) < silent] = 0
+    rows["ts_open"][rng.random(len(rows)) < 0.01] += 30 * 1_000_000_000
+    made = rollup_columns({name: rows[name] for name in COLUMNS[: left + 1]}, calendar, timeframes=("1m", *ROLLED), anchor=anchor)
+    expected = rollup_all(rows, calendar, timeframes=ROLLED, anchor=anchor)
+    for timeframe in ROLLED:
+        assert set(made[timeframe]) == {*COLUMNS[: left + 1], "ts_close"}
+        for name, column in made[timeframe].items():
+            assert column.tobytes() == expected[timeframe][name].tobytes(), (timeframe, name)
+    assert made["1m"]["close"].tobytes() == rows["close"].tobytes()
+
+
+def test_a_long_history_spread_over_cores_is_the_same_history(calendar, monkeypatch):
+    rows = minutes(calendar, *SPANS[1], keep=0.7)
+    columns = {name: rows[name] for name in COLUMNS}
+    whole, in_columns = rollup_all(rows, calendar), rollup_columns(columns, calendar)
+    monkeypatch.setattr(rollup_module, "PART", 100)
+    monkeypatch.setattr(rollup_module, "cores", lambda: 3)
+    for timeframe, spread in rollup_all(rows, calendar).items():
+        assert spread.tobytes() == whole[timeframe].tobytes(), timeframe
+    for timeframe, spread in rollup_columns(columns, calendar).items():
+        assert all(column.tobytes() == in_columns[timeframe][name].tobytes() for name, column in spread.items()), timeframe
+    with pytest.raises(RecordError, match="ascending"):
+        rollup_all(rows[::-1], calendar)
+
+
+def test_wrong_columns_are_named(calendar):
+    rows = minutes(calendar, date(2024, 12, 3), date(2024, 12, 3))
+    columns = {name: rows[name] for name in COLUMNS}
+    with pytest.raises(RecordError, match="missing: volume"):
+        rollup_columns({name: column for name, column in columns.items() if name != "volume"}, calendar)
+    with pytest.raises(RecordError, match="high: received shape"):
+        rollup_columns(columns | {"high": rows["high"][1:]}, calendar)
+    with pytest.raises(RecordError, match="ascending"):
+        rollup_columns({name: np.repeat(column[:3], 2) for name, column in columns.items()}, calendar)
+    assert not len(rollup_columns({name: column[:0] for name, column in columns.items()}, calendar)["5m"]["close"])
 
 
 # -- live ------------------------------------------------------------------------------------------------------------------------

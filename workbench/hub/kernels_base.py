@@ -78,6 +78,19 @@ def at(_context: Any, array: Any, _index: Any) -> Any:
     return array.dtype(array, int64), generate
 
 
+@intrinsic
+def put(_context: Any, array: Any, _index: Any, _value: Any) -> Any:
+    """Set an element of a contiguous array, 1-D, by an index >= 0; return 0. The other half of `at`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = signature.args[0]
+        data = make_array(kind)(context, builder, args[0]).data
+        context.pack_value(builder, kind.dtype, args[2], builder.gep(data, [args[1]]))
+        return ir.Constant(ir.IntType(64), 0)
+
+    return int64(array, int64, array.dtype), generate
+
+
 def view_of(dtype: np.dtype[Any]) -> Any:
     """Return a compiled function (address, length) -> array over memory that somebody else owns and keeps alive."""
     kind = typeof(np.empty(0, dtype))
