@@ -1,6 +1,7 @@
 """The ledger of spans that the feed did not wholly see: opened by a gap, closed by history that proves itself complete.
 
-Floor 2. Written under the hub's lock.
+Floor 2. Written under the hub's lock; read without one, since every write puts a new mapping in the old one's place: a screen
+that asks how the feed is never waits for a large batch of history to be applied.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class GapBook:
     """Open gaps by symbol."""
 
     def __init__(self) -> None:
-        self._open: dict[str, list[OpenGap]] = {}  # symbol -> spans to be proved
+        self._open: dict[str, tuple[OpenGap, ...]] = {}  # symbol -> spans to be proved; never changed in place
         self._away: dict[str, list[tuple[int, int]]] = {}  # symbol -> spans in which prints may have been missed, for good
         self.n_repaired = 0
 
@@ -50,17 +51,19 @@ class GapBook:
 
     def open(self, symbol: str, start_ns: int, end_ns: int, reason: str, *, is_hopeless: bool = False) -> None:
         """Note a span to be proved; one that touches another of the symbol is joined with it."""
-        gaps = self._open.setdefault(symbol, [])
-        for gap in [g for g in gaps if g.start_ns <= end_ns and start_ns <= g.end_ns]:
-            gaps.remove(gap)
+        apart: list[OpenGap] = []
+        for gap in self._open.get(symbol, ()):
+            if gap.start_ns > end_ns or start_ns > gap.end_ns:
+                apart.append(gap)
+                continue
             start_ns, end_ns = min(start_ns, gap.start_ns), max(end_ns, gap.end_ns)
             is_hopeless &= gap.is_hopeless
-        gaps.append(OpenGap(symbol, start_ns, end_ns, reason, is_hopeless))
+        self._open = {**self._open, symbol: (*apart, OpenGap(symbol, start_ns, end_ns, reason, is_hopeless))}
 
     def repair(self, symbol: str, start_ns: int, end_ns: int) -> None:
         """Close what lies inside a span whose history was proved complete; a longer gap keeps its uncovered parts."""
         kept: list[OpenGap] = []
-        for gap in self._open.get(symbol, []):
+        for gap in self._open.get(symbol, ()):
             if gap.end_ns <= start_ns or end_ns <= gap.start_ns:
                 kept.append(gap)
                 continue
@@ -68,7 +71,7 @@ class GapBook:
             rests = [(a, b) for a, b in rests if a < b]
             kept += [replace(gap, start_ns=a, end_ns=b) for a, b in rests]
             self.n_repaired += not rests
-        self._open[symbol] = kept
+        self._open = {**self._open, symbol: tuple(kept)}
 
     def mark(self, symbol: str, rows: np.ndarray) -> None:
         """Clear `is_complete` of minutes built from prints (BAR_DTYPE) of which prints may have been missed."""
@@ -89,5 +92,5 @@ class GapBook:
 
     def clear(self) -> None:
         """Forget all gaps."""
-        self._open.clear()
+        self._open = {}
         self._away.clear()

@@ -693,8 +693,7 @@ class Hub:
             row = self._newest(self._last_trades, symbol)
             last_ns = None if row is None else int(row["ts_event"])
         reading = self._backfiller.due(symbol)
-        with self._lock:
-            overdue = self._gaps.overdue(now_ns - OVERDUE_NS, symbol)
+        overdue = self._gaps.overdue(now_ns - OVERDUE_NS, symbol)
         bell_ns = int(self.calendar.sessions["open"][self.calendar.latest(now_ns)])
         quiet_since = max(event_ns or 0, self._status.ts_ns, bell_ns) if self._watched else None
         info, stale_s = self.source.info, self._stale_after_s
@@ -723,8 +722,7 @@ class Hub:
     @property
     def gaps(self) -> tuple[Any, ...]:
         """Spans not yet proved complete (`gaps.OpenGap`)."""
-        with self._lock:
-            return self._gaps.all()
+        return self._gaps.all()
 
     def microbar(self, symbol: str) -> np.ndarray | None:
         """Return the newest 50 ms bar of a symbol, BAR_DTYPE shape (1,), or None."""
