@@ -7,6 +7,7 @@ same seven timeframes from the same minutes: open, high, low, close, volume, vwa
 
 from __future__ import annotations
 
+import os
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -170,17 +171,17 @@ def test_seven_timeframes_of_fifty_symbols(calendar, five_years, floor):
     rows = five_years[: len(five_years) * years // 5]
     columns = columns_of(rows, calendar)
     many = pl.DataFrame({name: np.tile(column, symbols) for name, column in columns.items()} | {"symbol": np.repeat(np.arange(symbols), len(rows))})
-    copies = [rows.copy() for _ in range(symbols)]
+    copies = [{name: rows[name].copy() for name in ("ts_open", *NUMBERS, "vwap")} for _ in range(symbols)]
 
     def of_one(copy):
-        return {label: len(made) for label, made in rollup_all(copy, calendar, timeframes=SEVEN).items()}
+        return {label: len(made["close"]) for label, made in rollup_columns(copy, calendar, timeframes=SEVEN, spread=False).items()}
 
     def ours():
-        with ThreadPoolExecutor() as pool:  # the kernels give up the interpreter's lock; polars uses all cores too
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # the kernels give up the interpreter's lock; polars uses all cores too
             return list(pool.map(of_one, copies))
 
     theirs = polars_rolled(many, ("symbol", "day"))
-    last = rollup_all(copies[-1], calendar, timeframes=SEVEN)
+    last = rollup_columns(copies[-1], calendar, timeframes=SEVEN)
     for label in SEVEN:
         assert sum(counts[label] for counts in ours()) == len(theirs[label])
         tail = theirs[label].filter(pl.col("symbol") == symbols - 1)

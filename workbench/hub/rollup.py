@@ -106,6 +106,7 @@ def rollup_all(
     timeframes: Iterable[str | Timeframe] = ROLLED,
     anchor: Anchor = "session_rth",
     until_ns: int | None = None,
+    spread: bool = True,
 ) -> dict[str, np.ndarray]:
     """Return 1-minute bars rolled up to every one of `timeframes`, label -> BAR_DTYPE rows in time order.
 
@@ -115,6 +116,7 @@ def rollup_all(
     anchor : where 4-hour bars begin: 'session_rth' at each segment's start, 'session_eth' 04-08-12-16-20 New York across segments,
         'natural' at the same clock hours but inside segments.
     until_ns : the present moment; bars that end later are marked `is_partial`. None: all are finished.
+    spread : use all cores for a long history; False where many symbols are rolled up in threads already.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def rollup_all(
     if rows_1m.dtype != BAR_DTYPE:
         raise RecordError(f"rows_1m: received {rows_1m.dtype}; allowed: BAR_DTYPE")
     labels, table = plan(wanted, anchor)
-    made = _roll(writable(np.ascontiguousarray(rows_1m)), session_rows(sessions), labels, table)
+    made = _roll(writable(np.ascontiguousarray(rows_1m)), session_rows(sessions), labels, table, spread=spread)
     if "1m" in wanted:
         made["1m"] = rows_1m.copy()
     out = {label: made[label] for label in wanted}
@@ -135,7 +137,7 @@ def rollup_all(
     return out
 
 
-def _roll(rows: np.ndarray, sessions: np.ndarray, labels: tuple[str, ...], table: np.ndarray) -> dict[str, np.ndarray]:
+def _roll(rows: np.ndarray, sessions: np.ndarray, labels: tuple[str, ...], table: np.ndarray, *, spread: bool) -> dict[str, np.ndarray]:
     """Return every timeframe of the plan, long histories on all cores."""
     if not len(rows):
         return {label: _NO_ROWS.copy() for label in labels}
@@ -146,7 +148,7 @@ def _roll(rows: np.ndarray, sessions: np.ndarray, labels: tuple[str, ...], table
         bars = _roll_family(rows, sessions, _sub_table(table, family), room[family])
         made.update(zip((labels[i] for i in family), bars, strict=True))
 
-    _each_family(roll, table, len(rows))
+    _each_family(roll, table, spread=spread and len(rows) >= PART)
     return made
 
 
@@ -158,9 +160,9 @@ def _room(ts: np.ndarray, sessions: np.ndarray, table: np.ndarray) -> np.ndarray
     return np.minimum(len(ts), max(last - first + 1, 0) * (_DAY_NS // table[:, 1] + _ODD_BARS))
 
 
-def _each_family(roll: Callable[[np.ndarray], None], table: np.ndarray, n: int) -> None:
-    """Call `roll` with the timeframes of the plan: all, or where `n` minutes are worth it, in families on all cores."""
-    families = _families(table) if n >= PART and cores() > 1 else []
+def _each_family(roll: Callable[[np.ndarray], None], table: np.ndarray, *, spread: bool) -> None:
+    """Call `roll` with the timeframes of the plan: all at once, or in families on all cores."""
+    families = _families(table) if spread and cores() > 1 else []
     if len(families) < 2:
         roll(np.arange(len(table)))
         return
@@ -216,6 +218,7 @@ def rollup_columns(
     *,
     timeframes: Iterable[str | Timeframe] = ROLLED,
     anchor: Anchor = "session_rth",
+    spread: bool = True,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Return what `rollup_all` does from separate columns, label -> column name -> array: a third of the memory is read and written.
 
@@ -223,7 +226,7 @@ def rollup_columns(
     ----------
     columns : by name, shape (n,): ts_open (int64 [ns UTC], ascending), open, high, low, close, volume (float64), and where
         known n_trades and vwap. The answer has the same and ts_close; sources, flags and vw_std need rows.
-    anchor : see `rollup_all`.
+    anchor, spread : see `rollup_all`.
 
     Raises
     ------
@@ -241,14 +244,14 @@ def rollup_columns(
             raise RecordError(f"{name}: received shape {column.shape}; allowed: ({len(ts)},), as ts_open")
     wanted = tuple(Timeframe.parse(t).label for t in timeframes)
     labels, table = plan(wanted, anchor)
-    made = _roll_columns(given, session_rows(sessions), labels, table)
+    made = _roll_columns(given, session_rows(sessions), labels, table, spread=spread)
     if "1m" in wanted:
         made["1m"] = {name: column.copy() for name, column in given.items()} | {"ts_close": ts + TIMEFRAMES["1m"].length_ns}
     return {label: made[label] for label in wanted}
 
 
 def _roll_columns(
-    given: dict[str, np.ndarray], sessions: np.ndarray, labels: tuple[str, ...], table: np.ndarray
+    given: dict[str, np.ndarray], sessions: np.ndarray, labels: tuple[str, ...], table: np.ndarray, *, spread: bool
 ) -> dict[str, dict[str, np.ndarray]]:
     """Return every timeframe of the plan, long histories on all cores."""
     ts, names = given["ts_open"], [*given, "ts_close"]
@@ -268,7 +271,7 @@ def _roll_columns(
             raise _disorder(ts, wrong)
         ends[family] = places[:, 1]
 
-    _each_family(roll, table, len(ts))
+    _each_family(roll, table, spread=spread and len(ts) >= PART)
     return {label: {name: column[:n] for name, column in bars.items()} for label, bars, n in zip(labels, made, ends.tolist(), strict=True)}
 
 
