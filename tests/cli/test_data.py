@@ -86,6 +86,22 @@ def test_wrong_files_and_timeframes_are_named(prints, tmp_path):
         roll_bars_file(tmp_path / "5m.csv", tmp_path / "x.csv", "3m")
 
 
+def test_a_recording_is_never_overwritten_by_its_own_bars(prints, tmp_path):
+    kept = prints[0].read_bytes()
+    with pytest.raises(FileError, match="the file that is read"):
+        build_bars_file(prints[0], tmp_path / "." / prints[0].name)
+    build_bars_file(prints[0], tmp_path / "b.csv")
+    with pytest.raises(FileError, match="the file that is read"):
+        roll_bars_file(tmp_path / "b.csv", tmp_path / "b.csv", "5m")
+    assert prints[0].read_bytes() == kept
+
+
+def test_importing_longer_bars_says_what_is_kept(prints, tmp_path):
+    build_bars_file(prints[0], tmp_path / "5m.csv", "5m")
+    with pytest.raises(SchemaError, match="received 5m bars; allowed: 1m bars or shorter"):
+        import_file(tmp_path / "5m.csv", BarStore(tmp_path / "store"))
+
+
 def test_seconds_and_prints_are_imported_as_minutes(prints, tmp_path):
     store = BarStore(tmp_path / "store")
     said = import_file(prints[0], store)

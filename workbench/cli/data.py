@@ -89,6 +89,7 @@ def _joined(recording: Recording, parts: list[np.ndarray], length_ns: int, said:
 def build_bars_file(trades: Path, out: Path, timeframe: str = "1m", *, options: ReadOptions | None = None) -> list[str]:
     """Write the bars of a file of prints; return what was assumed, quarantined and written. Raises as the readers and writers do."""
     Timeframe.parse(timeframe)
+    _refuse_own_input(trades, out)
     recording = load(trades, options)
     if recording.kind != "trades":
         raise SchemaError(f"{trades.name}: received {recording.kind}; allowed: trades (to make longer bars of bars: workbench bars roll)")
@@ -100,6 +101,7 @@ def build_bars_file(trades: Path, out: Path, timeframe: str = "1m", *, options: 
 def roll_bars_file(bars: Path, out: Path, timeframe: str, *, options: ReadOptions | None = None) -> list[str]:
     """Write a file of bars rolled up to a longer timeframe; return what was assumed, quarantined and written."""
     Timeframe.parse(timeframe)
+    _refuse_own_input(bars, out)
     recording = load(bars, options)
     if recording.kind != "bars":
         raise SchemaError(f"{bars.name}: received {recording.kind}; allowed: bars (to make bars of prints: workbench bars build)")
@@ -109,6 +111,12 @@ def roll_bars_file(bars: Path, out: Path, timeframe: str, *, options: ReadOption
         *longer.summary(),
         f"wrote {len(longer.rows):,} {timeframe} bars of {_names(longer)} to {out}, from {len(recording.rows):,} bars",
     ]
+
+
+def _refuse_own_input(source: Path, out: Path) -> None:
+    """Refuse to write over the recording that is being read: prints can't be made again from bars."""
+    if out.exists() and source.exists() and out.samefile(source):
+        raise FileError(f"out: received {str(out)!r}, the file that is read; allowed: another name, so that nothing recorded is lost")
 
 
 def audit_file(
@@ -124,6 +132,12 @@ def import_file(path: Path, store: BarStore, *, options: ReadOptions | None = No
     if recording.kind == "quotes":
         raise SchemaError(
             f"{path.name}: received quotes; allowed: bars, or trades to build bars from (kind bars reads quote bars as midpoints)"
+        )
+    if recording.kind == "bars" and recording.length_ns > store.timeframe.length_ns:
+        held = label_of(recording.length_ns)
+        raise SchemaError(
+            f"{path.name}: received {held} bars; allowed: {store.timeframe} bars or shorter, or trades"
+            f" (to play {held} bars as they are: workbench serve --replay)"
         )
     bars = rolled(bars_of_trades(recording) if recording.kind == "trades" else recording, store.timeframe.label)
     for symbol in bars.symbols:
