@@ -78,6 +78,33 @@ def test_a_level_drawn_on_one_chart_shows_on_every_chart_of_the_symbol(desk):
     assert [chart.levels[0]["price"] for chart in desk.charts] == [512.5] * 4
 
 
+def test_two_windows_keep_each_others_levels_and_symbols(hub, tmp_path):
+    shelf = Shelf(tmp_path)
+    left, right = Desk(hub, shelf), Desk(hub, shelf)
+    drawn = {"id": "a", "price": 512.5, "label": "", "is_own": True}
+    left.charts[0]._handle_msg({"type": "levels", "levels": [drawn]})
+    left.list_view._handle_msg({"do": "add", "symbol": "NVDA"})
+    for _ in range(5):
+        right.tick()
+    assert right.charts[0].levels[0]["price"] == 512.5
+    right.charts[0]._handle_msg({"type": "levels", "levels": [*right.charts[0].levels, {**drawn, "id": "b", "price": 513.0}]})
+    right.list_view._handle_msg({"do": "add", "symbol": "AAPL"})
+    for _ in range(5):
+        left.tick()
+    assert [level["price"] for level in left.charts[0].levels] == [512.5, 513.0]
+    assert left.watched.symbols == ["SPY", "QQQ", "NVDA", "AAPL"]
+    assert [level["price"] for level in Shelf(tmp_path).levels("SPY")] == [512.5, 513.0]
+
+
+def test_damaged_preferences_still_open_the_desk(hub, tmp_path):
+    charts = [{"symbol": 5, "timeframe": "7m", "studies": ["foo", "ema:nan", "rsi:14"]}, 5, None]
+    Shelf(tmp_path).write("prefs", {"widths": [1, 2], "charts": charts, "theme": 7, "drawer": "x"})
+    desk = Desk(hub, Shelf(tmp_path))
+    assert [model.timeframe for model in desk.models] == ["5m", "5m"]
+    assert desk.models[0].studies == ["rsi:14"]
+    assert desk.shell.widths == {}
+
+
 def test_charts_follow_one_symbol_and_keep_their_own_timeframe(desk):
     do(desk, "layout", 4)
     do(desk, "active", 2)
@@ -95,7 +122,7 @@ def test_arrows_walk_through_the_watchlist(desk):
 
 @pytest.mark.parametrize(
     ("kind", "value", "sentence"),
-    [("symbol", "!!", "symbol: received '!!'"), ("timeframe", "7m", "timeframe: received '7m'"), ("studies", ["foo"], "indicator: received 'foo'")],
+    [("symbol", "!!", "symbol: received '!!'"), ("timeframe", "7m", "timeframe: received '7m'"), ("studies", ["foo"], "indicator: received 'foo'"), ("studies", ["ema:nan"], "indicator: received 'ema:nan'"), ("step", "x", "That failed")],
 )
 def test_what_makes_no_sense_is_answered_with_one_sentence(desk, kind, value, sentence):
     said = say(desk)
@@ -124,6 +151,10 @@ def test_a_disk_that_refuses_is_said_and_the_desk_goes_on(hub, tmp_path):
     do(desk, "timeframe", "1m")
     assert "can't be written" in said[0]
     assert desk.models[0].timeframe == "1m"
+    desk.charts[0]._handle_msg({"type": "levels", "levels": [{"id": "a", "price": 512.5, "label": "", "is_own": True}]})
+    do(desk, "symbol", "QQQ")
+    do(desk, "symbol", "SPY")
+    assert desk.charts[0].levels[0]["price"] == 512.5, "what was drawn is kept until the desk is closed"
 
 
 def test_the_watchlist_refuses_an_unknown_symbol_and_forgets_it(hub):

@@ -23,6 +23,12 @@ def test_a_damaged_file_is_put_aside_not_lost(tmp_path):
     assert (tmp_path / "prefs.json.broken").read_text() == "{broken"
 
 
+def test_levels_without_a_price_are_left_out_and_others_get_what_they_lack(tmp_path):
+    (tmp_path / "levels").mkdir()
+    (tmp_path / "levels" / "SPY.json").write_text('[{"price": NaN}, {"price": true}, 7, {"price": "1"}, {"price": 5, "colour": 3}]')
+    assert Shelf(tmp_path).levels("SPY") == [{"id": "h0", "price": 5, "label": ""}]
+
+
 def test_a_file_of_another_kind_gives_the_default(tmp_path):
     (tmp_path / "watchlist.json").write_text('{"a": 1}')
     assert Shelf(tmp_path).read("watchlist", []) == []

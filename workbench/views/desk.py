@@ -32,6 +32,7 @@ FRAME_MS = 50
 BOARD_EVERY, HEALTH_EVERY = 5, 5  # frames
 ASLEEP_FRAMES = 20  # without a sign of painting: the tab is hidden or frozen
 CHART_PREFS = ("symbol", "timeframe", "studies", "is_regular_only")  # remembered of each chart
+LAYOUTS = (1, 2, 4)  # charts on one page
 LAYOUT_TIMEFRAMES = ("5m", "1m", "15m", "1d")  # of the first to fourth chart
 STUDY_CHOICES = (
     ("vwap", "VWAP and bands"),
@@ -96,6 +97,7 @@ class Desk:
         self._last_error = ""
         self._turn = self._behind = 0
         self._callback: Any = None
+        self._version = self.shelf.version
         kept = self.shelf.read("prefs", {})
         self.look = LookModel(**_allowed(LookModel, {**kept, **(query or {})}))
         self.watched = WatchlistModel(symbols=self._first_symbols())
@@ -106,7 +108,7 @@ class Desk:
         self.strip = HealthStrip(hub)
         self.shell = DeskShell(
             charts=list(self.charts), watchlist=self.list_view, strip=self.strip, layout=len(self.charts),
-            drawer=bool(kept.get("drawer", False)), widths=dict(kept.get("widths", {})),
+            drawer=bool(kept.get("drawer", False)), widths=_sizes(kept.get("widths")),
         )  # fmt: skip
         self.shell.on_message = self._on_message
         self._follow()
@@ -138,6 +140,7 @@ class Desk:
                 self._guarded(self.list_view.tick)
             if self._turn % HEALTH_EVERY == 2:
                 self._guarded(self._tick_health)
+                self._guarded(self._follow_others)
 
     def _guarded(self, work: Callable[[], Any]) -> None:
         """Run one view's turn; its exception is counted and shown, and the others go on."""
@@ -186,7 +189,7 @@ class Desk:
                 self._show_levels(chart, other)
 
     def _set_layout(self, count: int) -> None:
-        count = count if count in (1, 2, 4) else 1
+        count = count if count in LAYOUTS else 1
         while len(self.models) < count:
             model = ChartModel(symbol=self.active.symbol, timeframe=LAYOUT_TIMEFRAMES[len(self.models)])
             self.models.append(model)
@@ -212,6 +215,10 @@ class Desk:
             self._do(str(message.get("do")), message)
         except WorkbenchError as error:
             self.shell.say(str(error))
+        except Exception as error:  # a click that does nothing and says nothing would look like a dead desk
+            self.errors += 1
+            log.exception("desk: a command of the page failed")
+            self.shell.say(f"That failed ({type(error).__name__}: {error}). Failures so far: {self.errors}")
 
     def _do(self, kind: str, message: dict[str, Any]) -> None:
         value = message.get("value")
@@ -239,7 +246,7 @@ class Desk:
         elif kind == "drawer":
             self.shell.drawer = bool(value)
         elif kind == "widths":
-            self.shell.widths = {str(k): int(v) for k, v in dict(value or {}).items()}
+            self.shell.widths = _sizes(value)
         elif kind == "play":
             self.strip._handle_msg(dict(value or {}))
         if kind != "play":
@@ -266,10 +273,11 @@ class Desk:
 
     def _restore_charts(self, kept: dict[str, Any], query: Mapping[str, str]) -> None:
         charts = kept.get("charts") if isinstance(kept.get("charts"), list) else []
-        for i, item in enumerate(charts[:4]):
+        for i, item in enumerate(charts[: max(n for n in LAYOUTS if n <= max(1, len(charts)))]):
             if i:
                 self.models.append(ChartModel())
             self.models[i].param.update(**_allowed(ChartModel, item if isinstance(item, dict) else {}))
+            self.models[i].studies = [name for name in self.models[i].studies if _is_study(name)]
         if not charts and self.watched.symbols:
             self.models[0].symbol = self.watched.symbols[0]
         try:
@@ -280,6 +288,18 @@ class Desk:
     def _follow(self) -> None:
         self.watched.param.watch(lambda *_: self._store(lambda: self.shelf.write("watchlist", self.watched.symbols)), ["symbols"])
         self.look.param.watch(lambda *_: self._sync(), ["theme", "palette"])
+
+    def _follow_others(self) -> None:
+        """Take over what another window changed: levels and the watchlist are the same on every screen."""
+        if self._version == self.shelf.version:
+            return
+        self._version = self.shelf.version
+        for chart, model in zip(self.charts, self.models, strict=True):
+            shown = [(level["id"], level["price"]) for level in chart.levels if level.get("is_own")]
+            if shown != [(level["id"], level["price"]) for level in self.shelf.levels(model.symbol)]:
+                self._show_levels(chart, model)
+        if self.shelf.knows("watchlist"):
+            self.watched.symbols = self._first_symbols()
 
     def _keep_prefs(self) -> None:
         prefs = {
@@ -293,6 +313,20 @@ class Desk:
             write()
         except StoreError as error:
             self.shell.say(str(error))
+
+
+def _sizes(value: Any) -> dict[str, int]:
+    """Return the sizes [px] among what a page or an old file says."""
+    items = value.items() if isinstance(value, dict) else ()
+    return {str(name): int(size) for name, size in items if isinstance(size, (int, float)) and 0 <= size < 10_000}
+
+
+def _is_study(name: str) -> bool:
+    try:
+        parse_study(name)
+    except WorkbenchError:
+        return False
+    return True
 
 
 def _allowed(model: type[param.Parameterized], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from workbench.engine import Engine
 from workbench.errors import ConfigError, PortInUseError
 from workbench.views import theme
 from workbench.views.desk import Desk
-from workbench.views.shelf import Shelf
+from workbench.views.shelf import shared_shelf
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def _put(settings: Settings) -> Engine:
 def desk_page(engine: Engine, data_dir: Path | None = None) -> Any:
     """Return the desk of the present browser session, ready to be made servable."""
     query = {name: values[0].decode(errors="replace") for name, values in pn.state.session_args.items() if values}
-    desk = Desk(engine.hub, Shelf(None if data_dir is None else data_dir / "desk"), query)
+    desk = Desk(engine.hub, None if data_dir is None else shared_shelf(data_dir / "desk"), query)
     pn.config.raw_css = [*pn.config.raw_css, PAGE_CSS.replace("BACKGROUND", theme.tokens(desk.look.theme)["background"])]
     desk.start()
     _stay_calm_about_closed_tabs()

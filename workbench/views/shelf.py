@@ -1,12 +1,15 @@
 """What the desk remembers between days: preferences, the watchlist, levels drawn by hand, as small JSON files in one folder.
 
 Written whole and swapped in, so a crash leaves the old file. A file that can't be read is put aside (`.broken`), never lost.
+All windows of a process share one shelf (`shared_shelf`) and see by its `version` that another one changed something.
 Floor 8.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -20,21 +23,24 @@ class Shelf:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._memory: dict[str, Any] = {}  # name -> value, when there is no folder
+        self._memory: dict[str, Any] = {}  # name -> value, when there is no folder or the disk refused it
+        self.version = 0  # of all that is kept here; grows with every change
 
     def read(self, name: str, default: Any) -> Any:
         """Return the value kept under `name`, `default` when there is none or it is not of the same kind."""
-        value = self._memory.get(name) if self._folder is None else self._read_file(self._path(name))
+        is_held = self._folder is None or name in self._memory
+        value = self._memory.get(name) if is_held else self._read_file(self._path(name))
         return value if isinstance(value, type(default)) else default
 
     def knows(self, name: str) -> bool:
         """Return whether anything was ever kept under `name`."""
-        return name in self._memory if self._folder is None else self._path(name).is_file()
+        return name in self._memory or (self._folder is not None and self._path(name).is_file())
 
     def write(self, name: str, value: Any) -> None:
-        """Keep a value; StoreError when the disk refuses (full, no permission)."""
+        """Keep a value; StoreError when the disk refuses (full, no permission): then it is remembered as long as the shelf lives."""
+        self.version += 1
+        self._memory[name] = value
         if self._folder is None:
-            self._memory[name] = value
             return
         path = self._path(name)
         fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
@@ -45,11 +51,14 @@ class Shelf:
         except OSError as error:
             said = error.strerror or error
             raise StoreError(f"{path}: can't be written ({said}); what you changed is kept until the desk is closed") from error
+        del self._memory[name]
 
     def levels(self, symbol: str) -> list[dict[str, Any]]:
         """Return the levels drawn by hand on a symbol, each with `id`, `price` and `label`."""
-        kept = self.read(_levels_of(symbol), [])
-        return [dict(item) for item in kept if isinstance(item, dict) and isinstance(item.get("price"), (int, float))]
+        kept = [item for item in self.read(_levels_of(symbol), []) if isinstance(item, dict) and _is_price(item.get("price"))]
+        return [
+            {"id": str(item.get("id", f"h{i}")), "price": item["price"], "label": str(item.get("label", ""))} for i, item in enumerate(kept)
+        ]
 
     def keep_levels(self, symbol: str, levels: list[dict[str, Any]]) -> None:
         """Keep the levels drawn by hand on a symbol; StoreError when the disk refuses."""
@@ -68,6 +77,16 @@ class Shelf:
         except (OSError, UnicodeDecodeError, json.JSONDecodeError):
             _put_aside(path)
             return None
+
+
+@functools.cache
+def shared_shelf(folder: Path) -> Shelf:
+    """Return this process's shelf in a folder, so that two windows never write over each other's levels."""
+    return Shelf(folder)
+
+
+def _is_price(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _put_aside(path: Path) -> None:

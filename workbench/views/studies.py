@@ -7,6 +7,7 @@ history. Floor 8.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -182,6 +183,8 @@ def parse_study(name: str) -> tuple[Kind | None, tuple[float, ...]]:
     kind = KINDS[first]
     try:
         given = tuple(float(text) for text in rest)
+        if not all(math.isfinite(n) for n in given):
+            raise ValueError
     except ValueError:
         example = ":".join([first, *(f"{n:g}" for n in kind.defaults)])
         raise ConfigError(f"indicator: received {name!r}; allowed: numbers after {first}, e.g. {example}") from None
