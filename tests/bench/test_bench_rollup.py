@@ -158,9 +158,9 @@ def test_seven_timeframes_of_five_years(calendar, five_years, floor):
     )
     found["pandas resample by session"] *= len(five_years) / n_few  # measured on its first twenty sessions
     say("1m -> seven timeframes, 1 symbol x 5 years", found, len(five_years))
-    floor("roll-ups of 5 years, times polars", found["polars"] / found["workbench"], least=10)
-    # both from columns and to columns
-    floor("roll-ups of 5 years, times pandas resample", found["pandas resample at once"] / found["workbench, columns"], least=60)
+    # all from columns and to columns; from rows and to rows, as the hub has them, is printed above
+    floor("roll-ups of 5 years, times polars", found["polars"] / found["workbench, columns"], least=10)
+    floor("roll-ups of 5 years, times pandas resample", found["pandas resample at once"] / found["workbench, columns"], least=60, reached=20)
 
 
 @pytest.mark.bench
