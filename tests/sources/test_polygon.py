@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from dataclasses import replace
 from datetime import date
 
@@ -446,6 +447,19 @@ def test_an_odd_answer_to_the_key_is_not_taken_for_success(make, server, sink, a
     source.subscribe(["SPY"])
     assert wait_for(lambda: FeedState.REFUSED in sink.states() or FeedState.RECONNECTING in sink.states())
     assert FeedState.LIVE not in sink.states()
+
+
+def test_without_a_network_the_reason_stays_on_screen_while_it_tries_again(make, sink):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"ws://127.0.0.1:{probe.getsockname()[1]}"
+    source = make(websocket_base=nobody)
+    source.start(sink)
+    source.subscribe(["SPY"])
+    assert wait_for(lambda: sum(status.reason.endswith("connecting again") for status in sink.statuses) >= 2)
+    after = [status.reason for status in sink.statuses if status.state is FeedState.RECONNECTING]
+    assert all("no answer" in reason or "refused" in reason.lower() or "127.0.0.1" in reason for reason in after), after
+    assert not any(reason.endswith(": connecting to " + nobody[5:]) for reason in after[1:])
 
 
 def test_stocks_go_on_when_only_options_are_refused(make, server, sink, clock):

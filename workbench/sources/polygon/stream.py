@@ -147,6 +147,7 @@ class Stream:
         self._live_since_ns = 0  # market time since when this connection is live
         self._away_since_ns: int | None = None
         self._away_reason = ""
+        self._trouble = ""  # how the connection before ended
         self._n_failures = 0
         self._mute_factor = 1.0
         self._mean_gap_s = 0.0  # between frames, forgetting slowly
@@ -246,6 +247,7 @@ class Stream:
             good_ns = max(self._newest_event_ns - MARGIN_NS, self._live_since_ns)
             self._away_since_ns = good_ns if good_ns > 0 else asked
             self._away_reason = why
+        self._trouble = why
         self._live_since_ns = 0
 
     async def _sleep(self, seconds: float | None) -> None:
@@ -271,7 +273,7 @@ class Stream:
         self._live_since_ns = 0
         if self.problem is None:
             state = FeedState.CONNECTING if self._said is None else FeedState.RECONNECTING
-            self._say(state, f"{self.market}: connecting to {self._host}")
+            self._say(state, f"{self._trouble}; connecting again" if self._trouble else f"{self.market}: connecting to {self._host}")
         client = self._client = self._vendor.WebSocketClient(
             api_key=self._key.reveal(),
             feed=self._host,
@@ -312,7 +314,7 @@ class Stream:
             return self._how_it_ended(task)
         if not link.answered_at:
             if now - link.began_at > self._times.connect_s * NS_PER_S:
-                return End.LOST, f"{self.market}: no answer from {self._host} for {self._times.connect_s:g} s"
+                return End.LOST, f"{self.market}: no answer from {self._host} for {self._times.connect_s:g} s (is the network up?)"
             return None
         verdict = self._settle(now)
         if verdict is not None:
