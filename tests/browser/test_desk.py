@@ -151,6 +151,42 @@ def test_zooming_out_thins_honestly_and_keeps_the_right_edge(served, page):
     assert min(shot["history"]["l"][1:-1]) == inside["low"].min()
 
 
+def test_zooming_out_beyond_the_oldest_bar_leaves_the_newest_where_it_is(served, page):
+    page.open(served.url + "/?symbol=SPY&tf=1d")
+    page.page.mouse.move(800, 300)
+    before = page.snapshot()
+    for _ in range(40):
+        page.page.mouse.wheel(0, 300)
+        page.page.wait_for_timeout(10)
+    page.page.wait_for_timeout(500)
+    shot = page.snapshot()
+    air = [(s["view"][1] - s["live"]["x"][-1]) * s["view"][2] for s in (before, shot)]
+    assert shot["view"][2] < before["view"][2]
+    assert abs(air[1] - air[0]) < 40
+
+
+def test_two_windows_show_each_others_levels_and_lose_none(served, page, open_page):
+    other = open_page(served.url + "/?symbol=NVDA")
+    page.open(served.url + "/?symbol=NVDA")
+    for i, (one, y) in enumerate([(page, 250), (other, 350), (page, 450)]):
+        one.page.bring_to_front()
+        one.page.keyboard.press("h")
+        one.page.mouse.click(800, y)
+        for each in (page, other):
+            each.page.bring_to_front()  # a window in the background paints nothing, so it is told nothing
+            each.page.wait_for_function(f"window.__workbench.chart().model.levels.length === {i + 1}")
+    prices = [one.evaluate("window.__workbench.chart().model.levels.map((l) => l.price)") for one in (page, other)]
+    assert prices[0] == prices[1]
+    assert len(set(prices[0])) == 3
+
+
+def test_a_page_that_shrinks_keeps_its_chart(served, page):
+    page.page.set_viewport_size({"width": 2560, "height": 1440})
+    page.open(served.url)
+    page.page.set_viewport_size({"width": 1024, "height": 768})
+    page.page.wait_for_function("window.__workbench.chart().root.clientWidth >= 700", timeout=5000)
+
+
 def test_a_level_drawn_by_hand_is_there_on_the_next_visit(served, page, open_page):
     page.open(served.url + "/?symbol=QQQ")
     page.page.keyboard.press("h")
@@ -233,11 +269,12 @@ def test_it_is_served_by_one_command_and_by_stock_panel(command, root, page, tmp
     assert "Traceback" not in said, said
 
 
-def _start(root, folder, command=SERVE):
+def _start(root, folder, command=SERVE, port=None):
     """Start a desk as people do; return its process and address once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    if port is None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     environ = {**os.environ, "WORKBENCH_DATA_DIR": str(folder), "PYTHONPATH": str(root)}
     with (folder / "log").open("w") as log:
         arguments = [sys.executable, *(part.format(port=port) for part in command)]
@@ -247,12 +284,19 @@ def _start(root, folder, command=SERVE):
     return process, url
 
 
-def test_a_page_whose_server_is_gone_says_so(root, open_page, tmp_path):
+def test_a_page_whose_server_is_gone_says_so_and_comes_back_with_it(root, open_page, tmp_path):
     process, url = _start(root, tmp_path)
     page = open_page(url)
     process.kill()
     process.wait(20)
     page.page.get_by_text("The desk's server does not answer").wait_for(state="visible", timeout=20_000)
+    process, _ = _start(root, tmp_path, port=int(url.split(":")[2].split("/")[0]))
+    try:
+        page.page.get_by_text("The desk's server does not answer").wait_for(state="hidden", timeout=30_000)
+        page.page.wait_for_function("window.__workbench?.charts.length && window.__workbench.charts[0].ready", timeout=60_000)
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def _wait_for(url):

@@ -129,6 +129,7 @@ class Chart {
       v.renderer_views.get(v.model.renderers.find((r) => r.name === "history"))._paint = (ctx) => this.paint(ctx)
       v.repainted.connect(() => this.afterPaint())
     }
+    v.repainted.connect(() => this.wipe(v, 1))
     this.overpaintRenderers(v)
     v.request_paint()
   }
@@ -154,7 +155,7 @@ class Chart {
     page?.on_event("client_reconnected", () => { this.isAlone = false })
     m.on("meta", () => this.metaChanged())
     m.on("extent", () => this.ask())
-    m.on("colours", () => { this.colour(); this.wipe(); this.legendText = null; this.drawLegend(); this.repaint() })
+    m.on("colours", () => { this.colour(); for (const v of this.views ?? []) this.wipe(v); this.legendText = null; this.drawLegend(); this.repaint() })
     m.on("levels", () => this.repaint())
     m.on("times", () => this.repaint())
     m.on("markers", () => this.repaint())
@@ -225,8 +226,7 @@ class Chart {
   setView(right, pitch) {
     if (!this.ready) return
     const first = this.model.extent[0]
-    const widest = this.width / Math.max(250, (this.last - first + 1) * 1.15)          // all bars, and a little air
-    pitch = snapPitch(Math.max(MIN_PITCH, widest, Math.min(MAX_PITCH, pitch)))
+    pitch = this.possible(pitch)
     const n = this.width / pitch
     right = Math.max(first + Math.min(20, n / 2), Math.min(right, this.last + n * 0.8))
     let start = right - n
@@ -238,6 +238,12 @@ class Chart {
     this.scale()
     this.ask()
     this.live.classList.toggle("on", this.right < this.last + 0.5)
+  }
+
+  // The nearest pitch that a chart may have: at the widest all bars and a little air.
+  possible(pitch) {
+    const widest = this.width / Math.max(250, (this.last - this.model.extent[0] + 1) * 1.15)
+    return snapPitch(Math.max(MIN_PITCH, widest, Math.min(MAX_PITCH, pitch)))
   }
 
   get ready() { return this.attached && this.width > 10 && this.model.meta.state === "ready" }
@@ -384,15 +390,14 @@ class Chart {
 
   // -- painting ------------------------------------------------------------------------------------------------------------
 
-  // Bokeh, half a pixel off, never clears the first row and column: after a change of theme they would keep the old paper.
-  wipe() {
-    for (const v of this.views ?? []) {
-      for (const {ctx, canvas} of [v.canvas_view.primary, v.canvas_view.overlays]) {
-        ctx.save()
-        ctx.setTransform(1, 0, 0, 1, 0, 0)
-        ctx.clearRect(0, 0, canvas.width, canvas.height)
-        ctx.restore()
-      }
+  // Bokeh, half a pixel off, never clears the first row and column: they would keep the old paper, and a line of an old scale.
+  wipe(v, thickness) {
+    for (const {ctx, canvas} of [v.canvas_view.primary, v.canvas_view.overlays]) {
+      ctx.save()
+      ctx.setTransform(1, 0, 0, 1, 0, 0)
+      ctx.clearRect(0, 0, canvas.width, thickness ?? canvas.height)
+      ctx.clearRect(0, 0, thickness ?? canvas.width, canvas.height)
+      ctx.restore()
     }
   }
 
@@ -873,7 +878,7 @@ class Chart {
   zoom(factor) {
     let pitch = this.pitch * factor
     if (this.pitch >= 3 && snapPitch(pitch) === this.pitch) pitch = this.pitch + (factor > 1 ? 1 : -1)
-    const keep = this.following ? this.last + 0.5 + (this.right - this.last - 0.5) * this.pitch / Math.max(MIN_PITCH, Math.min(MAX_PITCH, snapPitch(pitch))) : this.right
+    const keep = this.following ? this.last + 0.5 + (this.right - this.last - 0.5) * this.pitch / this.possible(pitch) : this.right
     this.setView(keep, pitch)
   }
 
@@ -995,8 +1000,12 @@ class Chart {
     }
     ctx.fillStyle = this.c.text
     ctx.font = "12px system-ui, sans-serif"
-    const lines = [[]]
-    for (const part of this.legend.childNodes) part.nodeName === "BR" ? lines.push([]) : lines.at(-1).push(part.textContent)
+    const lines = [[]], room = this.frame.right - 14
+    for (const part of this.legend.childNodes) {
+      if (part.nodeName === "BR") { lines.push([]); continue }
+      if (lines.at(-1).length && ctx.measureText([...lines.at(-1), part.textContent].join("  ")).width > room) lines.push([])
+      lines.at(-1).push(part.textContent)
+    }
     lines.forEach((line, i) => ctx.fillText(line.join("  "), 10, 14 + 18 * i))
   }
   png() {

@@ -33,6 +33,8 @@ class Desk {
     model.on("widths", () => this.drawWidths())
     model.on("charts", () => this.place())
     model.on("msg:custom", (event) => this.told(event?.data ?? event))
+    this.onResize = () => this.drawWidths()
+    window.addEventListener("resize", this.onResize)
     this.onKey = (e) => this.key(e)
     this.onPress = (e) => { if (!e.composedPath().includes(this.menu.parentNode)) this.menu.classList.remove("on") }
     window.addEventListener("pointerdown", this.onPress)
@@ -50,12 +52,23 @@ class Desk {
 
   remove() {
     window.removeEventListener("keydown", this.onKey)
+    window.removeEventListener("resize", this.onResize)
+    clearInterval(this.awaiting)
     window.removeEventListener("pointerdown", this.onPress)
     window.removeEventListener("workbench:drawer", this.onDrawer)
     window.removeEventListener("workbench:replay", this.onReplay)
   }
 
-  lost(is) { this.root.classList.toggle("lost", is) }
+  lost(is) {
+    this.root.classList.toggle("lost", is)
+    clearInterval(this.awaiting)
+    if (is) this.awaiting = setInterval(() => this.returnWhenServed(), 2000)
+  }
+  // A server that was started anew knows nothing of this page's session; the address says what it has to show.
+  async returnWhenServed() {
+    const answer = await fetch(new URL("static/js/bokeh.min.js", location), {method: "HEAD", cache: "no-store"}).catch(() => null)
+    if (answer?.ok && this.root.classList.contains("lost")) location.reload()
+  }
   send(what, value) { this.model.send_msg({do: what, value}) }
   chart(detail) { window.dispatchEvent(new CustomEvent("workbench:chart", {detail: {...detail, index: this.model.active}})) }
 
@@ -76,7 +89,7 @@ class Desk {
     this.gripY = node("div", "gripY", this.bottom)
     this.drags(this.gripY, "drawer")
     this.details = node("div", "details", this.bottom)
-    this.gone = node("div", "gone", r, "The desk's server does not answer: everything on this page is old. Start it again, then reload the page.")
+    this.gone = node("div", "gone", r, "The desk's server does not answer: everything on this page is old. Start it again; the page reloads when it is back.")
     this.toasts = node("div", "toasts", r)
     this.help = node("div", "help", r)
     this.help.innerHTML = `<div><h2>Keys</h2><dl>${HELP.map(([k, t]) => `<dt>${k.split(" ").filter(Boolean).map((x) => `<kbd>${x}</kbd>`).join(" ")}</dt><dd>${t}</dd>`).join("")}</dl><p>${MOUSE}</p></div>`
@@ -253,8 +266,9 @@ class Desk {
   drawWidths() {
     const w = this.model.widths
     if (this.dragging) return
-    this.root.style.setProperty("--left", `${w.watchlist ?? (window.innerWidth >= 1800 ? 440 : 320)}px`)
-    this.root.style.setProperty("--drawer", `${w.drawer ?? 246}px`)
+    const left = w.watchlist ?? (window.innerWidth >= 1800 ? 440 : 364)          // as wide as on the big screen, it would hide the chart on a small one
+    this.root.style.setProperty("--left", `${Math.max(190, Math.min(left, window.innerWidth - 704))}px`)
+    this.root.style.setProperty("--drawer", `${Math.min(w.drawer ?? 246, Math.round(window.innerHeight * 0.6))}px`)
   }
 
   told(data) {
