@@ -266,7 +266,7 @@ class Desk {
   drawWidths() {
     const w = this.model.widths
     if (this.dragging) return
-    const left = w.watchlist ?? (window.innerWidth >= 1800 ? 440 : 364)          // as wide as on the big screen, it would hide the chart on a small one
+    const left = w.watchlist ?? (window.innerWidth >= 1800 ? 440 : 384)          // as wide as on the big screen, it would hide the chart on a small one
     this.root.style.setProperty("--left", `${Math.max(190, Math.min(left, window.innerWidth - 704))}px`)
     this.root.style.setProperty("--drawer", `${Math.min(w.drawer ?? 246, Math.round(window.innerHeight * 0.6))}px`)
   }
