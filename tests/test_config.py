@@ -123,3 +123,25 @@ def test_a_refused_setting_never_quotes_a_key(canary):
 
 def test_every_setting_is_described():
     assert [name for name in setting_names() if not Settings.model_fields[name].description] == []
+
+
+@pytest.mark.parametrize("address", ["hub://127.0.0.1:5007", "hub://localhost", "hubs://desk.example:443"])
+def test_a_hub_is_a_source_by_its_address(address):
+    assert Settings(source=address).source == address
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        ({"source": "hub://a b"}, ["source", "'hub://a b'", "hub://host:port"]),
+        ({"source": "alpaca"}, ["alpaca_api_key", "nothing", "ALPACA_API_KEY"]),
+        ({"source": "alpaca", "alpaca_api_key": "k" * 8}, ["alpaca_secret_key", "nothing", "ALPACA_SECRET_KEY"]),
+        ({"fallback": "alpaca", "source": "polygon"}, ["alpaca_api_key", "nothing"]),
+        ({"source": "polygon", "fallback": "polygon"}, ["fallback", "'polygon'", "another provider"]),
+        ({"fallback": "polygon"}, ["fallback", "'polygon'", "'simulated'", "live provider"]),
+    ],
+)
+def test_a_second_provider_needs_its_keys_and_a_first_one(values, parts):
+    with pytest.raises(ConfigError) as raised:
+        Settings(**values)
+    assert all(part in str(raised.value) for part in parts), str(raised.value)

@@ -83,16 +83,16 @@ def said(*arguments):
 
 
 def test_the_settings_table_is_the_settings(readme):
-    from workbench.config import Settings
+    from workbench.config import Settings, is_secret
 
     shown = {plain(name): (plain(default), meaning) for name, default, meaning in table(readme, "Settings")}
-    fields = {name: field for name, field in Settings.model_fields.items() if not name.endswith("_key")}
+    fields = {name: field for name, field in Settings.model_fields.items() if not is_secret(name)}
     assert list(shown) == list(fields)
     for name, field in fields.items():
         default, meaning = shown[name]
         assert meaning == field.description
         if name != "data_dir":
-            known = "none" if field.default is None else ",".join(field.default) if name == "symbols" else str(field.default)
+            known = "none" if field.default in (None, ()) else ",".join(field.default) if name == "symbols" else str(field.default)
             assert default == known
 
 

@@ -11,6 +11,7 @@ Floor 0: pydantic-settings and platformdirs.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +28,9 @@ from workbench.types import check_symbol
 ENV_PREFIX = "WORKBENCH_"
 CONFIG_VARIABLE = "WORKBENCH_CONFIG"
 
-SourceName = Literal["simulated", "replay", "polygon", "massive"]
+Provider = Literal["polygon", "massive", "alpaca"]  # live ones, that need a key
+SOURCES = ("simulated", "replay", *get_args(Provider), "hub://host:port")
+HUB_ADDRESS = re.compile(r"hubs?://([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?")
 Feed = Literal["delayed", "realtime"]
 
 
@@ -56,7 +59,11 @@ class Settings(BaseSettings):
         env_prefix=ENV_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, populate_by_name=True, validate_default=True
     )
 
-    source: SourceName = Field("simulated", description="where market data comes from")
+    source: str = Field(
+        "simulated", description="where market data comes from: simulated, replay, a provider, or the hub at hub://host:port"
+    )
+    fallback: Provider | None = Field(None, description="second provider, which takes over while the first is stale or refused")
+    cross_check: Provider | None = Field(None, description="second provider, whose closed minutes are compared with those shown")
     symbols: Annotated[tuple[str, ...], NoDecode] = Field(
         ("SPY", "QQQ", "IWM", "AAPL", "MSFT", "NVDA", "AMD", "TSLA"),
         min_length=1,
@@ -69,15 +76,29 @@ class Settings(BaseSettings):
     feed: Feed = Field("delayed", description="which of the provider's feeds the plan includes")
     websocket_base: str | None = Field(None, pattern=r"^wss?://[^\s/]+$", description="other live address, as wss://host[:port]")
     rest_base: str | None = Field(None, pattern=r"^https?://\S+$", description="other history address, as https://host[:port]")
+    alpaca_stock_feed: Literal["iex", "sip"] = Field("iex", description="which of Alpaca's stock feeds the plan includes")
+    alpaca_option_feed: Literal["indicative", "opra"] = Field("indicative", description="which of Alpaca's option feeds the plan includes")
+    alpaca_stream_base: str | None = Field(None, pattern=r"^wss?://[^\s/]+$", description="Alpaca's live address, as wss://host[:port]")
+    alpaca_rest_base: str | None = Field(None, pattern=r"^https?://\S+$", description="Alpaca's history address, as https://host[:port]")
     capacity: int = Field(5000, ge=100, le=1_000_000, description="bars kept in memory per symbol and timeframe")
     grace_s: float = Field(2.0, ge=0, le=60, description="how long a minute waits for late prints before it closes [s]")
     anchor_4h: Anchor = Field("session_rth", description="where 4-hour bars start")
-    host: str = Field("127.0.0.1", description="address to serve on: 127.0.0.1, localhost or ::1")
-    port: int = Field(5006, ge=0, le=65535, description="port to serve on; 0 takes a free one")
+    record: bool = Field(False, description="whether every event is recorded, accepted and quarantined ones alike")
+    host: str = Field("127.0.0.1", description="address to serve on; any but this machine's own needs TLS or a proxy, and a log-in")
+    port: int = Field(5006, ge=0, le=65535, description="port of the desk; 0 takes a free one")
+    api_port: int = Field(5007, ge=0, le=65535, description="port of the hub's API; 0 takes a free one")
+    session_cap: int = Field(20, ge=1, le=500, description="browser tabs served at once; one more is told so")
+    password_file: Path | None = Field(None, description="file of salted hashes that says who may log in")
+    tls_cert: Path | None = Field(None, description="certificate chain (PEM) to serve with")
+    tls_key: Path | None = Field(None, description="its private key (PEM)")
+    behind_proxy: bool = Field(False, description="whether a proxy on the way here does TLS")
+    origins: Annotated[tuple[str, ...], NoDecode] = Field((), description="other addresses in the browser's address bar, as host[:port]")
     polygon_api_key: SecretStr | None = _key("POLYGON_API_KEY")
     massive_api_key: SecretStr | None = _key("MASSIVE_API_KEY")
     alpaca_api_key: SecretStr | None = _key("ALPACA_API_KEY", "APCA_API_KEY_ID")
     alpaca_secret_key: SecretStr | None = _key("ALPACA_SECRET_KEY", "APCA_API_SECRET_KEY")
+    cookie_secret: SecretStr | None = Field(None, repr=False, description="signs log-ins; at least 32 random bytes as text")
+    hub_token: SecretStr | None = Field(None, repr=False, description="token to attach to a hub that asks for one")
 
     def __init__(self, **values: Any) -> None:
         _check_variables(os.environ)
@@ -98,7 +119,7 @@ class Settings(BaseSettings):
         """Rank the sources: arguments, environment, TOML file."""
         return init_settings, env_settings, InitSettingsSource(settings_cls, _read_toml(os.environ))
 
-    @field_validator("symbols", mode="before")
+    @field_validator("symbols", "origins", mode="before")
     @classmethod
     def _split_symbols(cls, value: object) -> object:
         if isinstance(value, str):
@@ -110,7 +131,17 @@ class Settings(BaseSettings):
     def _check_symbols(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(check_symbol(symbol) for symbol in symbols))
 
-    @field_validator("data_dir", "replay_path")
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, source: str) -> str:
+        if source.startswith(("hub://", "hubs://")):
+            if not HUB_ADDRESS.fullmatch(source):
+                raise ConfigError(f"source: received {source!r}; allowed: hub://host:port, or hubs:// through TLS")
+        elif source not in SOURCES[:-1]:
+            raise ConfigError(f"source: received {choices(source, SOURCES)}")
+        return source
+
+    @field_validator("data_dir", "replay_path", "password_file", "tls_cert", "tls_key")
     @classmethod
     def _expand(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser()
@@ -119,8 +150,15 @@ class Settings(BaseSettings):
     def _need_what_the_source_needs(self) -> Settings:
         if self.source == "replay" and self.replay_path is None:
             raise ConfigError("replay_path: received nothing; allowed: a .parquet, .csv or .csv.gz file, or a folder of them")
-        if self.source in ("polygon", "massive"):
-            self.key_for(self.source)
+        for role, provider in (("source", self.source), ("fallback", self.fallback), ("cross_check", self.cross_check)):
+            if provider == "alpaca":
+                self.alpaca_keys()
+            elif provider in get_args(Provider):
+                self.key_for(str(provider))
+            if role != "source" and provider is not None and provider == self.source:
+                raise ConfigError(f"{role}: received {provider!r}, which is the source itself; allowed: another provider")
+            if role != "source" and provider is not None and self.source not in get_args(Provider):
+                raise ConfigError(f"{role}: received {provider!r} beside source {self.source!r}; allowed: beside a live provider only")
         return self
 
     def key_for(self, source: str) -> str:
@@ -128,7 +166,11 @@ class Settings(BaseSettings):
 
         Polygon and Massive are one provider under two names: either key serves both.
         """
-        pairs = {"polygon": (self.polygon_api_key, self.massive_api_key), "massive": (self.massive_api_key, self.polygon_api_key)}
+        pairs = {
+            "polygon": (self.polygon_api_key, self.massive_api_key),
+            "massive": (self.massive_api_key, self.polygon_api_key),
+            "alpaca": (self.alpaca_api_key,),
+        }
         if source not in pairs:
             raise ConfigError(f"source: received {choices(source, pairs)}")
         for key in pairs[source]:
@@ -136,6 +178,14 @@ class Settings(BaseSettings):
                 return key.get_secret_value().strip()
         variable = f"{source.upper()}_API_KEY"
         raise ConfigError(f"{source}_api_key: received nothing; allowed: your key in {variable} (the simulated source needs none)")
+
+    def alpaca_keys(self) -> tuple[str, str]:
+        """Return Alpaca's key and secret in clear text, for the moment of connecting only; ConfigError when one is missing."""
+        key = self.key_for("alpaca")
+        secret = self.alpaca_secret_key.get_secret_value().strip() if self.alpaca_secret_key is not None else ""
+        if not secret:
+            raise ConfigError("alpaca_secret_key: received nothing; allowed: your secret in ALPACA_SECRET_KEY, beside ALPACA_API_KEY")
+        return key, secret
 
     def secrets(self) -> tuple[str, ...]:
         """Return every key in clear text, for masking them where text leaves the program."""
@@ -146,6 +196,12 @@ class Settings(BaseSettings):
 def setting_names() -> tuple[str, ...]:
     """Return the names of all settings, in the order in which they are declared."""
     return tuple(Settings.model_fields)
+
+
+def is_secret(name: str) -> bool:
+    """Return whether a setting (or a provider's own variable, in lower case) holds a key, whose value is never quoted."""
+    field = Settings.model_fields.get(name)
+    return "SecretStr" in str(field.annotation) if field is not None else name.startswith(("apca_", "alpaca_"))
 
 
 def _check_variables(environ: Mapping[str, str]) -> None:
@@ -182,7 +238,7 @@ def _explain_one(item: dict[str, Any]) -> str:
     name = str(item["loc"][0]).lower().removeprefix(ENV_PREFIX.lower()) if item["loc"] else "settings"
     if item["type"] == "extra_forbidden":
         return f"setting: received {choices(name, setting_names())}"
-    if name.endswith("_key") or name.startswith(("apca_", "alpaca_")):
+    if is_secret(name):
         return f"{name}: received something that is no text; allowed: the key as text"
     if item["type"] == "literal_error":
         return f"{name}: received {choices(item['input'], get_args(Settings.model_fields[name].annotation))}"
