@@ -8,7 +8,8 @@ from bokeh.models import ColumnDataSource
 from fake_hub import random_bars
 
 from workbench.types import TIMEFRAMES
-from workbench.views.chart import FIRST_BARS, MAX_UNSEEN, CandleChart, decimals_of, label_of, short_label
+from workbench.views.chart import FIRST_BARS, MAX_UNSEEN, CandleChart
+from workbench.views.labels import decimals_of, label_of, short_label
 from workbench.views.models import ChartModel, LookModel
 
 

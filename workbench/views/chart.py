@@ -20,16 +20,18 @@ from typing import Any
 import numpy as np
 import panel as pn
 import param
-from bokeh.models import ColumnDataSource, GlyphRenderer, Range1d, Span
+from bokeh.models import ColumnDataSource, GlyphRenderer, Range1d
 from bokeh.plotting import figure
 from panel.custom import Child, Children, JSComponent
 
 from workbench.errors import WorkbenchError
 from workbench.hub.series import Cursor, Update
-from workbench.types import NS_PER_S, OptionContract, Timeframe
+from workbench.types import NS_PER_S, Timeframe
 from workbench.views import theme
+from workbench.views.figures import TIME_AXIS_PX, draw_line, pane_figure, price_figure
+from workbench.views.labels import decimals_of, label_of
 from workbench.views.models import ChartModel, LookModel
-from workbench.views.studies import Line, Study, make_studies
+from workbench.views.studies import Study, make_studies
 from workbench.views.window import EMPTY, BarWindow, Change, columns, is_regular, thin
 
 STATIC = Path(__file__).parent / "static"
@@ -38,9 +40,7 @@ MAX_SENT = 1600  # closed bars a browser may hold before the window is cut again
 OLDER_BARS = 1500  # asked for at once when panning back
 MAX_UNSEEN = 20  # frames under way to a browser that has not painted yet; then frames are skipped until it has
 PATIENCE_S = 0.03  # how long opening waits for a hub that has the bars, so that a switch is one step
-PRICE_AXIS_PX, TIME_AXIS_PX = 70, 24
 LIVE_COLUMNS = ("now", "count", "n")
-LIVE_LEVEL = "overlay"  # a canvas of its own: a tick repaints that one only
 READING_S = 0.1  # how often older bars look whether the hub still reads the same symbol
 _OPENS = ThreadPoolExecutor(max_workers=4, thread_name_prefix="chart-open")
 _OLDER = ThreadPoolExecutor(max_workers=4, thread_name_prefix="chart-older")  # apart: a switch never waits behind a long read
@@ -84,7 +84,7 @@ class CandleChart(JSComponent):
         self._panes: dict[str, pn.pane.Bokeh] = {}  # study -> its pane, kept when taken off
         self._studies: list[Study] = self._make_studies()
         self._clear_sources()
-        self._figure = _price_figure(self._history, self._live, self._range, self._tokens)
+        self._figure = price_figure(self._history, self._live, self._range, self._tokens)
         pane = pn.pane.Bokeh(self._figure, sizing_mode="stretch_both", theme=None)
         super().__init__(price=pane, colours=self._tokens, sizing_mode="stretch_both", **params)
         self._draw_studies()
@@ -318,11 +318,11 @@ class CandleChart(JSComponent):
         for study in self._studies:
             for line in study.lines if study.is_overlay else ():
                 if line.column not in self._drawn:
-                    self._drawn[line.column] = _draw_line(self._figure, line, self._sources, self._tokens)
+                    self._drawn[line.column] = draw_line(self._figure, line, self._sources, self._tokens)
         own = [study for study in self._studies if not study.is_overlay]
         for study in own:
             if study.name not in self._panes:
-                plot = _pane_figure(study, self._sources, self._range, self._tokens)
+                plot = pane_figure(study, self._sources, self._range, self._tokens)
                 self._panes[study.name] = pn.pane.Bokeh(plot, sizing_mode="stretch_both", theme=None)
         panes = [self._panes[study.name] for study in own]
         self._show_time_axis([self._figure, *(pane.object for pane in panes)])
@@ -418,74 +418,3 @@ def _changes(old: np.ndarray, new: np.ndarray) -> list[tuple[int, float]]:
 def _in_seconds(item: dict[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in item.items() if name != "ts_ns"}
     return {**rest, "ts": item["ts_ns"] / NS_PER_S}
-
-
-def decimals_of(price: float) -> int:
-    """Return how many decimals a price of this size is shown with: cents, and hundredths of a cent below a dollar."""
-    return 4 if 0 < price < 1 else 2
-
-
-def label_of(symbol: str) -> str:
-    """Return a symbol as people say it: 'SPY 20 Dec 24 720 P' for an option, else the symbol itself."""
-    if not symbol.startswith("O:"):
-        return symbol
-    try:
-        return OptionContract.parse(symbol).label
-    except WorkbenchError:
-        return symbol
-
-
-def short_label(symbol: str) -> str:
-    """Return a symbol for a narrow column: 'SPY 720P 12/20' for an option."""
-    if label_of(symbol) == symbol:
-        return symbol
-    option = OptionContract.parse(symbol)
-    return f"{option.root} {option.strike:f}{option.right} {option.expiry.month}/{option.expiry.day}"
-
-
-def _price_figure(history: ColumnDataSource, live: ColumnDataSource, x_range: Range1d, colours: dict[str, str]) -> figure:
-    """Return the figure of candles and volume. Tools are in the browser script: no toolbar, no server round trip."""
-    plot = _bare_figure(x_range, colours)
-    plot.yaxis.ticker.desired_num_ticks = 9
-    for source, name, level in ((history, "history", "glyph"), (live, "live", LIVE_LEVEL)):
-        plot.vbar(x="x", top="o", bottom="c", width=0.7, source=source, name=name, level=level, fill_color=colours["up"], line_color=None)
-    return plot
-
-
-def _pane_figure(study: Study, sources: Sequence[ColumnDataSource], x_range: Range1d, colours: dict[str, str]) -> figure:
-    """Return the figure of an oscillator."""
-    plot = _bare_figure(x_range, colours)
-    plot.yaxis.ticker.desired_num_ticks = 3
-    for level in study.guides:
-        plot.add_layout(Span(location=level, dimension="width", line_color=colours["faint"], line_dash="dotted", line_width=1))
-    for line in study.lines:
-        _draw_line(plot, line, sources, colours)
-    return plot
-
-
-def _bare_figure(x_range: Range1d, colours: dict[str, str]) -> figure:
-    plot = figure(
-        x_range=x_range,
-        y_range=Range1d(0, 1),
-        y_axis_location="right",
-        toolbar_location=None,
-        tools="",
-        sizing_mode="stretch_both",
-        output_backend="canvas",
-        min_border=0,
-        min_border_right=PRICE_AXIS_PX,
-        min_border_bottom=TIME_AXIS_PX,
-        lod_threshold=None,
-    )
-    theme.style_figure(plot, colours)
-    return plot
-
-
-def _draw_line(plot: figure, line: Line, sources: Sequence[ColumnDataSource], colours: dict[str, str]) -> list[GlyphRenderer]:
-    """Draw one line of a study from both sources (the live one begins with the last closed bar, so the two meet)."""
-    parts = tuple(zip(sources, ("glyph", LIVE_LEVEL), strict=True))
-    if line.is_histogram:
-        style: dict[str, Any] = {"bottom": 0, "width": 0.7, "line_color": None, "name": line.column}
-        return [plot.vbar("x", top=line.column, source=source, level=level, **style) for source, level in parts]
-    style = {"line_color": colours[line.colour], "line_width": line.width, "line_alpha": line.alpha, "name": line.column}
-    return [plot.line("x", line.column, source=source, level=level, **style) for source, level in parts]

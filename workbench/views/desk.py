@@ -18,8 +18,9 @@ from panel.custom import Child, Children, JSComponent
 from workbench.errors import StoreError, WorkbenchError
 from workbench.types import TIMEFRAMES
 from workbench.views import theme
-from workbench.views.chart import CandleChart, label_of
+from workbench.views.chart import CandleChart
 from workbench.views.health_strip import HealthStrip
+from workbench.views.labels import label_of
 from workbench.views.models import ChartModel, LookModel, WatchlistModel
 from workbench.views.shelf import Shelf
 from workbench.views.studies import parse_study

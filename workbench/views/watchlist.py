@@ -16,7 +16,7 @@ from panel.custom import JSComponent
 
 from workbench.errors import WorkbenchError
 from workbench.hub.series import Series
-from workbench.views.chart import decimals_of, label_of, short_label
+from workbench.views.labels import decimals_of, label_of, short_label
 from workbench.views.models import WatchlistModel
 
 STATIC = Path(__file__).parent / "static"
