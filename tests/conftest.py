@@ -12,12 +12,15 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from _pytest.runner import runtestprotocol
+
+from tests import scorecard
 
 ROOT = Path(__file__).resolve().parents[1]
 CANARY = "canary-7Qx/zk+W8s=Lm2-key"
@@ -40,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["POLYGON_API_KEY"] = CANARY
     config.stash[_WORLD] = world
     config.stash[_SCORES] = []
+    config.stash[_TALLIES] = {}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -143,8 +147,44 @@ def floor(request: pytest.FixtureRequest) -> Callable[..., None]:
     return check
 
 
+# -- the scorecard ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Cases:
+    """What a test that runs many cases says of them: how many ran, and the seeds of those that failed."""
+
+    n: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+_CASES = pytest.StashKey[Cases]()
+_TALLIES = pytest.StashKey[dict[str, scorecard.Tally]]()
+
+
+@pytest.fixture
+def cases(request: pytest.FixtureRequest) -> Cases:
+    """For a test of a scorecard row that runs many cases itself: set `.n`, add failing seeds to `.failed`."""
+    return request.node.stash.setdefault(_CASES, Cases())
+
+
+def _score(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Count a test of a scorecard row once: after its call, or at the set-up that failed."""
+    mark = item.get_closest_marker("soak")
+    if mark is None or report.skipped or not (report.when == "call" or (report.when == "setup" and report.failed)):
+        return
+    told = item.stash.get(_CASES, None) or Cases(n=1)
+    seeds = told.failed or ([item.name] if report.failed else [])
+    scorecard.add(item.config.stash[_TALLIES], mark.args, n=told.n, failed=seeds, seconds=report.duration)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print every figure against its floor, missed ones included."""
+    """Print the scorecard when rows of it were run, and every figure against its floor, missed ones included."""
+    tallies = config.stash[_TALLIES]
+    if tallies or scorecard.IS_FULL:
+        terminalreporter.section("scorecard" + (" (full counts)" if scorecard.IS_FULL else " (small counts; SOAK=1 runs the full ones)"))
+        for line, is_red in scorecard.table(tallies):
+            terminalreporter.write_line(line, red=is_red)
     scores = config.stash.get(_SCORES, [])
     if scores:
         terminalreporter.section("floors" + ("" if IS_STRICT else f" (a run with noise: fails below {NOISE:g} of a floor)"))
@@ -165,6 +205,7 @@ def canary_forms() -> tuple[str, ...]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Fail a test whose output, log or traceback shows the canary key."""
     report = yield
+    _score(item, report)
     said = "\n".join(text for _, text in report.sections) + str(report.longrepr or "")
     if any(form in said for form in canary_forms()):
         report.outcome = "failed"

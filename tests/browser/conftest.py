@@ -65,7 +65,9 @@ class Page:
 
     def open(self, url, charts=1):
         self.page.goto(url)
-        self.page.wait_for_function(f"window.__workbench?.charts.length >= {charts} && window.__workbench.charts.every((c) => c.ready)", timeout=60_000)
+        self.page.wait_for_function(
+            f"window.__workbench?.charts.length >= {charts} && window.__workbench.charts.every((c) => c.ready)", timeout=60_000
+        )
         return self
 
     def evaluate(self, script, *args):

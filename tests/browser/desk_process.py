@@ -29,11 +29,6 @@ FIELDS = ("open", "high", "low", "close", "volume")
 # -- the test's side --------------------------------------------------------------------------------------------------------
 
 
-def is_full_soak() -> bool:
-    """True when the long runs were asked for (settings of the workbench itself are taken away before tests)."""
-    return os.environ.get("DESK_SOAK", "") == "1"
-
-
 class DeskProcess:
     """A served desk: `.url`, and questions by name. `log` is what it printed."""
 

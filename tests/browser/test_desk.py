@@ -1,4 +1,4 @@
-"""The desk in a real browser. DESK_SWITCHES and DESK_TABS raise the counts (100 each before a release)."""
+"""The desk in a real browser, as a person uses it."""
 
 import os
 import signal
@@ -13,10 +13,12 @@ import urllib.request
 import numpy as np
 import pytest
 
+from tests.scorecard import IS_FULL
+
 pytestmark = pytest.mark.browser
 
-SWITCHES = int(os.environ.get("DESK_SWITCHES", "20"))
-TABS = int(os.environ.get("DESK_TABS", "8"))
+SWITCHES = 100 if IS_FULL else 20
+TABS = 100 if IS_FULL else 8
 FRAME_MS = 400
 CAPACITY = 5000
 TIMEFRAMES = ("1m", "2m", "3m", "5m", "15m", "30m", "1h", "4h", "1d", "1w")
@@ -79,13 +81,17 @@ def test_the_desk_ticks(served, page):
 
 def test_candles_are_whole_pixels(served, page):
     page.open(served.url)
-    left = page.evaluate("(() => { const c = window.__workbench.chart(); return [c.sx(c.last), c.sx(c.last - 1), c.pitch, c.body(1) % 2] })()")
+    left = page.evaluate(
+        "(() => { const c = window.__workbench.chart(); return [c.sx(c.last), c.sx(c.last - 1), c.pitch, c.body(1) % 2] })()"
+    )
     assert left[0] == pytest.approx(round(left[0]), abs=1e-6)
     assert left[0] - left[1] == pytest.approx(left[2])
     assert left[3] == 1
 
 
-def test_switching_symbol_and_timeframe_under_live_updates_always_ends_on_the_hubs_bars(served, page):
+@pytest.mark.soak("desk-switches")
+def test_switching_symbol_and_timeframe_under_live_updates_always_ends_on_the_hubs_bars(served, page, cases):
+    cases.n = SWITCHES
     page.open(served.url)
     page.evaluate(WATCH_TIME)
     rng = np.random.default_rng(11)
@@ -144,7 +150,10 @@ def test_zooming_out_thins_honestly_and_keeps_the_right_edge(served, page):
     before = page.snapshot()
     page.page.mouse.wheel(0, 1200)
     shot = page.wait(lambda shot: max(shot["history"]["k"]) > 1)
-    assert abs((shot["view"][1] - shot["live"]["x"][-1]) * shot["view"][2] - (before["view"][1] - before["live"]["x"][-1]) * before["view"][2]) < 30
+    assert (
+        abs((shot["view"][1] - shot["live"]["x"][-1]) * shot["view"][2] - (before["view"][1] - before["live"]["x"][-1]) * before["view"][2])
+        < 30
+    )
     rows = served.engine.hub.older("SPY", "1m", int(shot["history"]["ts"][-1] * 1e9), 4000)
     inside = rows[rows["ts_open"] >= shot["history"]["ts"][1] * 1e9]
     assert max(shot["history"]["h"][1:-1]) == inside["high"].max()
@@ -236,7 +245,9 @@ def test_a_chart_leaves_as_a_picture(served, page):
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
-def test_closed_tabs_leave_no_session_and_no_callback(served, open_page):
+@pytest.mark.soak("desk-tabs")
+def test_closed_tabs_leave_no_session_and_no_callback(served, open_page, cases):
+    cases.n = TABS
     for _ in range(TABS):
         open_page(served.url).close()
     tornado = served.server._tornado

@@ -38,7 +38,8 @@ def lab(root, tmp_path_factory):
     """A JupyterLab server of its own, on a free loopback port, with a token: .url(path)."""
     place = tmp_path_factory.mktemp("lab")
     cells = [
-        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": source} for i, source in enumerate(CELLS)
+        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": source}
+        for i, source in enumerate(CELLS)
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     (place / "work").mkdir()
@@ -87,7 +88,9 @@ def page(lab, browser):
     opened.on("console", lambda m: opened.complaints.append(m.text) if m.type == "error" else None)
     opened.on("pageerror", lambda e: opened.complaints.append(str(e)))
     opened.goto(lab.url("live.ipynb"))
-    opened.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'", timeout=60_000)
+    opened.wait_for_function(
+        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'", timeout=60_000
+    )
     opened.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
     opened.wait_for_function("() => window.__workbench?.charts.length && window.__workbench.charts[0].ready", timeout=60_000)
     yield opened
@@ -112,7 +115,9 @@ def value(page, expression, code=""):
 
 def test_the_chart_in_a_cell_ticks_shows_the_hubs_bars_follows_and_stops_with_its_cell(page, tmp_path):
     def state():
-        return page.complaints[:3], value(page, "[(v._turn, v.is_ticking, v.candles._frame, v.candles._seen, v.frame.message) for v in shown._views]")
+        return page.complaints[:3], value(
+            page, "[(v._turn, v.is_ticking, v.candles._frame, v.candles._seen, v.frame.message) for v in shown._views]"
+        )
 
     seen = [tick(page)]
     for _ in range(3):
@@ -120,7 +125,11 @@ def test_the_chart_in_a_cell_ticks_shows_the_hubs_bars_follows_and_stops_with_it
         seen.append(tick(page))
     assert value(page, "6 * 7") == 42  # the kernel answers while the chart ticks
 
-    held = value(page, "[(rows['ts_open'] / 1e9).tolist(), rows['close'].tolist()]", "hub.source.pause(); hub.wait_idle(); rows = hub.series('SPY', '1m').rows(50)")
+    held = value(
+        page,
+        "[(rows['ts_open'] / 1e9).tolist(), rows['close'].tolist()]",
+        "hub.source.pause(); hub.wait_idle(); rows = hub.series('SPY', '1m').rows(50)",
+    )
     last = wait_for("the last bar", lambda: snapshot(page) if snapshot(page)["history"]["ts"][-1:] == held[0][-1:] else None, explain=state)
     assert [last["history"]["ts"][-50:], last["history"]["c"][-50:]] == held
 

@@ -1,6 +1,6 @@
 """A whole regular session replayed into a real browser, and many tabs: nothing grows, nothing lags, nothing stays behind.
 
-The full run (390 market minutes at 60×, 100 tabs) takes ten minutes and is asked for with DESK_SOAK=1; without it the session
+The full run (390 market minutes at 60×, 100 tabs) takes ten minutes and is asked for with SOAK=1; without it the session
 runs at 600× and fewer tabs are opened, which finds the same leaks but not the slow ones.
 """
 
@@ -15,11 +15,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from desk_process import DeskProcess, is_full_soak
+from desk_process import DeskProcess
+
+from tests.scorecard import IS_FULL as FULL
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-FULL = is_full_soak()
 SPEED = 60 if FULL else 600
 TABS = 100 if FULL else 20
 SESSION_MIN, WARM_MIN = 390, 60  # of the market
@@ -106,7 +107,11 @@ def seconds_behind(desk, page):
 
 def slope(minutes, values):
     """Return the trend of `values` per market hour (median of all pairwise slopes: one hiccup decides nothing)."""
-    pairs = [(b - a) / (t - s) for i, (s, a) in enumerate(zip(minutes, values, strict=True)) for t, b in zip(minutes[i + 1 :], values[i + 1 :], strict=True)]
+    pairs = [
+        (b - a) / (t - s)
+        for i, (s, a) in enumerate(zip(minutes, values, strict=True))
+        for t, b in zip(minutes[i + 1 :], values[i + 1 :], strict=True)
+    ]
     return 60 * float(np.median(pairs))
 
 
@@ -116,7 +121,9 @@ def growth(values):
     return float(np.median(values[-third:]) / np.median(values[:third]) - 1)
 
 
-def test_a_whole_session_leaves_memory_flat_and_frames_on_time(session, page):
+@pytest.mark.soak("desk-session")
+def test_a_whole_session_leaves_memory_flat_and_frames_on_time(session, page, cases):
+    cases.n = SESSION_MIN
     page.open(f"{session.url}?symbol=SPY&tf={TIMEFRAME}")
     page.evaluate(CHECK_COLUMNS)
     heap, samples = Heap(page), []
@@ -178,7 +185,9 @@ def open_and_close(desk, browser, count):
         one.close()
 
 
-def test_closed_tabs_leave_nothing_behind(desk, browser):
+@pytest.mark.soak("desk-tabs")
+def test_closed_tabs_leave_nothing_behind(desk, browser, cases):
+    cases.n = TABS
     before = desk.ask("upkeep")
     assert (before["sessions"], before["callbacks"], before["desks"], before["charts"]) == (0, 0, 0, 0)
     open_and_close(desk, browser, 2)  # what the first tab ever loads stays

@@ -179,7 +179,9 @@ def run_switches(desk, page, switches, *, compare):
 
 
 @pytest.mark.slow
-def test_after_each_of_a_hundred_switches_the_chart_equals_the_hub(desk, page):
+@pytest.mark.soak("desk-switches")
+def test_after_each_of_a_hundred_switches_the_chart_equals_the_hub(desk, page, cases):
+    cases.n = SWITCHES
     run_switches(desk, page, SWITCHES, compare=True)
 
 

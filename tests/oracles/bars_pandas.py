@@ -33,7 +33,8 @@ def schedule(start: str, end: str) -> pd.DataFrame:
     table["pre"] = [pd.Timestamp(d.year, d.month, d.day, 4, tz="America/New_York").tz_convert("UTC") for d in days]
     is_early = [c.tz_convert("America/New_York").hour < 16 for c in table["close"]]
     table["post"] = [
-        pd.Timestamp(d.year, d.month, d.day, 17 if early else 20, tz="America/New_York").tz_convert("UTC") for d, early in zip(days, is_early)
+        pd.Timestamp(d.year, d.month, d.day, 17 if early else 20, tz="America/New_York").tz_convert("UTC")
+        for d, early in zip(days, is_early)
     ]
     return table
 

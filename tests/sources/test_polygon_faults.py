@@ -4,12 +4,11 @@ A small market is made up; a loopback Polygon tells it over the real client with
 that break, refuse, go mute; frames that come twice, late, in the wrong order or never; REST that answers 429, 5xx, half a page,
 too short a page. When all is over, the hub's minutes must equal those of a slow, readable twin that saw every print.
 
-FAULT_SCHEDULES=1000 runs more; a failing seed is the test's own name.
+A failing seed is the test's own name; SOAK=1 runs more (tests/scorecard.py).
 """
 
 from __future__ import annotations
 
-import os
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.scorecard import count
 from tests.servers.polygon import KEY, PolygonServer
 from tests.sources.contract import wait_for
 from workbench.clock import NS_PER_MIN, NS_PER_S, WallClock
@@ -28,7 +28,6 @@ from workbench.sources.polygon.rest import RestTimes
 from workbench.sources.polygon.source import PolygonSource
 from workbench.sources.polygon.stream import StreamTimes
 
-N_SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "200"))
 STOCK, OPTION = "SPY", "O:SPY261218C00700000"
 DAY = date(2026, 11, 19)  # a Thursday
 OPENS = ny_ns(DAY, 10)  # the market of each schedule begins here
@@ -318,7 +317,8 @@ class BadDay:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(N_SCHEDULES))
+@pytest.mark.soak("feed-polygon")
+@pytest.mark.parametrize("seed", range(count("feed-polygon")))
 def test_bars_are_true_after_a_bad_day(seed):
     BadDay(seed, "polygon").run()
 
@@ -339,6 +339,7 @@ def test_the_schedules_would_notice_a_source_that_tells_no_gaps(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1000, 1010))
+@pytest.mark.soak("feed-massive")
+@pytest.mark.parametrize("seed", range(1000, 1000 + count("feed-massive")))
 def test_bars_are_true_after_a_bad_day_with_the_successor_client(seed):
     BadDay(seed, "massive").run()
