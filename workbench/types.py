@@ -86,7 +86,7 @@ QUOTE_DTYPE = np.dtype(
 )
 
 # 96 bytes. vwap, vw_std (volume-weighted standard deviation of the prices inside the bar) and n_trades are NaN where the
-# origin does not tell. seq numbers the changes of one series, from 1.
+# origin does not tell. seq numbers the changes of bars of one hub, from 1 (`hub/series.py`).
 BAR_DTYPE = np.dtype(
     [
         ("ts_open", "i8"),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.stubs import MIN, TEN, bar, bars
-from workbench.hub.series import Series
+from workbench.hub.series import Numbering, Series
 from workbench.types import BAR_DTYPE, Timeframe
 
 MINUTE = Timeframe.parse("1m")
@@ -91,15 +91,139 @@ def test_a_reader_that_slept_too_long_is_told_and_given_a_snapshot():
     assert reader.rows()["close"].tolist() == [115.0 + k for k in range(10)]
 
 
-def test_a_reset_reaches_every_cursor_as_a_new_epoch():
+def test_a_reset_reaches_every_cursor_as_a_gap_that_took_a_number():
     tested = series()
     tested.append(bar(TEN))
     cursor = tested.cursor()
-    assert cursor.read().epoch == 0
+    assert cursor.read().seq == 1
     tested.reset()
     assert cursor.has_news
+    assert cursor.lag == 1
     update = cursor.read()
-    assert (update.epoch, update.is_gap, len(update.rows), update.forming) == (1, True, 0, None)
+    assert (update.seq, update.is_gap, len(update.rows), update.forming) == (2, True, 0, None)
+    assert not cursor.has_news
+    tested.append(bar(TEN))
+    assert cursor.read().is_gap is False
+
+
+def test_a_reader_between_a_new_epoch_and_the_clearing_of_its_series_is_told_again():
+    """A hub's reset raises the epoch first and clears series by series: bars read in between are of the old market."""
+    numbering = Numbering(epoch=1000)
+    tested = Series("SPY", MINUTE, 50, numbering)
+    tested.append(bar(TEN))
+    cursor = tested.cursor()
+    assert cursor.read().epoch == 1000
+    numbering.epoch += 1
+    between = cursor.read()
+    assert (between.epoch, between.is_gap, len(between.rows)) == (1001, True, 1)
+    tested.reset()
+    after = cursor.read()
+    assert (after.epoch, after.is_gap, len(after.rows)) == (1001, True, 0)
+
+
+# -- one numbering for all series of a hub ------------------------------------------------------------------------------------------
+
+
+def several(capacity: int = 50) -> tuple[Numbering, list[Series]]:
+    numbering = Numbering(epoch=5)
+    return numbering, [Series(symbol, MINUTE, capacity, numbering) for symbol in ("SPY", "QQQ", "IWM")]
+
+
+def test_one_number_resumes_a_reader_of_any_set_of_symbols():
+    numbering, (spy, qqq, iwm) = several()
+    for k in range(6):
+        (spy, qqq)[k % 2].append(bar(TEN + k * MIN, 100 + k))
+    at = numbering.seq
+    assert (at, spy.seq, qqq.seq, iwm.seq) == (6, 5, 6, 0)
+    iwm.append(bar(TEN, 50.0))
+    spy.upsert(bars(range(TEN, TEN + 2 * MIN, MIN), price=70.0))
+    told = {one.symbol: one.since(5, at) for one in (spy, qqq, iwm)}
+    assert [told[name].rows["seq"].tolist() for name in ("SPY", "QQQ", "IWM")] == [[8, 9], [], [7]]
+    assert not any(update.is_gap for update in told.values())
+
+
+def test_the_reset_of_one_series_is_a_gap_to_its_readers_alone():
+    numbering, (spy, qqq, _) = several()
+    spy.append(bar(TEN)), qqq.append(bar(TEN))
+    at = numbering.seq
+    spy.reset()
+    spy.append(bar(TEN, 10.0))
+    assert (spy.epoch, numbering.seq) == (5, 4)
+    assert spy.since(5, at).is_gap
+    assert not qqq.since(5, at).is_gap
+    assert not spy.since(5, 3).is_gap
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from(["upsert", "upsert", "upsert", "reset", "read"]), st.integers(0, 9)), max_size=80
+    ),
+    st.integers(2, 12),
+)
+def test_a_reader_of_all_series_by_the_hubs_number_rebuilds_each_exactly(script, capacity):
+    numbering, all_series = several(capacity)
+    held: list[dict[int, float]] = [{}, {}, {}]
+    at, numbers, n_gaps = 0, [], 0
+
+    def read() -> None:
+        nonlocal at, n_gaps
+        newest = numbering.seq
+        for k, one in enumerate(all_series):
+            update = one.since(5, at)
+            held[k] = {} if update.is_gap else held[k]
+            held[k] |= dict(zip(update.rows["ts_open"].tolist(), update.rows["close"].tolist(), strict=True))
+            held[k] = dict(sorted(held[k].items())[-capacity:])
+            numbers.extend([] if update.is_gap else update.rows["seq"].tolist())
+            n_gaps += update.is_gap
+        at = newest
+
+    for j, (k, kind, minute) in enumerate(script):
+        if kind == "read":
+            read()
+        elif kind == "reset":
+            all_series[k].reset()
+        else:
+            oldest = all_series[k].first_ns if len(all_series[k]) == capacity else 0
+            rows = bars(range(TEN + minute * MIN, TEN + (minute + 3) * MIN, MIN), price=50.0 + j)
+            all_series[k].upsert(rows[rows["ts_open"] >= oldest])
+    read()
+    for k, one in enumerate(all_series):
+        rows = one.rows()
+        assert held[k] == dict(zip(rows["ts_open"].tolist(), rows["close"].tolist(), strict=True))
+    assert len(numbers) == len(set(numbers))
+
+
+def test_a_hubs_count_of_changes_grows_with_forming_bars_too():
+    numbering, (spy, _, _) = several()
+    seen = [numbering.changes]
+    for act in (lambda: spy.append(bar(TEN)), lambda: spy.set_forming(bar(TEN + MIN, is_partial=1)), spy.reset):
+        act()
+        seen.append(numbering.changes)
+    assert seen == sorted(set(seen))
+    assert numbering.seq == 2
+
+
+def test_a_resume_reads_only_what_it_tells_however_long_the_log_is():
+    """The place in the log is found by halving: a resume of 3 changes out of 2,000 looks at no more than a dozen numbers."""
+    tested = Series("SPY", MINUTE, 5000)
+    tested.upsert(bars(range(TEN, TEN + 2000 * MIN, MIN)))
+    looked = []
+
+    class Counted(np.ndarray):
+        def __getitem__(self, at):
+            looked.append(at)
+            return super().__getitem__(at)
+
+    view = tested._log.view
+
+    class Log:
+        capacity = tested._log.capacity
+        view = staticmethod(lambda: view().view(Counted))
+
+    tested._log = Log()
+    assert tested.since(0, 1997).rows["seq"].tolist() == [1998, 1999, 2000]
+    assert len(looked) < 25
 
 
 def test_a_resume_from_another_epoch_or_from_the_future_is_a_snapshot_not_silence():

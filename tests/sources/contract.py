@@ -36,6 +36,7 @@ class RecordingSink:
         self.rejects: list[tuple[str, str, bytes]] = []
         self.statuses: list[FeedStatus] = []
         self.gaps: list[FeedGap] = []
+        self.corrections: list[tuple[str, int, str]] = []
         self.times: list[int] = []
         self.n_resets = 0
 
@@ -59,6 +60,9 @@ class RecordingSink:
 
     def on_time(self, now_ns: int) -> None:
         self.times.append(now_ns)
+
+    def on_correction(self, symbol: str, ts_event_ns: int, reason: str) -> None:
+        self.corrections.append((symbol, ts_event_ns, reason))
 
     def on_reset(self, reason: str) -> None:
         self.n_resets += 1

@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.hub.merge import winners
 from workbench.hub.rollup import Roller, rollup_all
-from workbench.hub.series import Series
+from workbench.hub.series import Numbering, Series
 from workbench.sessions import Anchor, SessionCalendar, week_number
 from workbench.types import BAR_DTYPE, BarSource, Timeframe
 
@@ -27,9 +27,12 @@ _NO_BARS = np.zeros(0, BAR_DTYPE)
 class SymbolBook:
     """Series of one symbol by timeframe."""
 
-    def __init__(self, symbol: str, calendar: SessionCalendar, *, capacity: int, grace_ns: int, anchor: Anchor) -> None:
+    def __init__(
+        self, symbol: str, calendar: SessionCalendar, numbering: Numbering | None = None, *, capacity: int, grace_ns: int, anchor: Anchor
+    ) -> None:
         self.symbol = symbol
-        self.minutes = Series(symbol, MINUTE, max(capacity, MIN_MINUTES))
+        self.minutes = Series(symbol, MINUTE, max(capacity, MIN_MINUTES), numbering)
+        self._numbering = numbering
         self.history_from: int | None = None  # history was asked for from this moment on
         self.depth = 0  # sessions of history asked for; a reset asks for as many again
         self.ready: dict[str, Series] = {}  # timeframe label -> series whose history was asked for
@@ -50,7 +53,7 @@ class SymbolBook:
             return self.minutes
         found = self._rolled.get(frame.label)
         if found is None:
-            found = Series(self.symbol, frame, self._capacity)
+            found = Series(self.symbol, frame, self._capacity, self._numbering)
             rows = self.minutes.rows()
             if len(rows):
                 self._store(found, self._whole(self._roll(rows, (frame.label,))[frame.label]), now_ns)
@@ -91,10 +94,10 @@ class SymbolBook:
             self._reroll(won, now_ns)
         return n + len(won) - len(keepable)
 
-    def distrust(self, start_ns: int, end_ns: int, now_ns: int) -> int:
-        """Mark the minutes of a span that were built from prints as not wholly seen; returns how many."""
+    def distrust(self, start_ns: int, end_ns: int, now_ns: int, *, any_source: bool = False) -> int:
+        """Mark the minutes of a span that were built from prints (or all of them) as not wholly seen; returns how many."""
         rows = self.minutes.rows_from(start_ns)
-        rows = rows[(rows["ts_open"] < end_ns) & (rows["is_complete"] == 1) & (rows["source"] == BarSource.TRADES)]
+        rows = rows[(rows["ts_open"] < end_ns) & (rows["is_complete"] == 1) & (any_source | (rows["source"] == BarSource.TRADES))]
         if len(rows):
             rows["is_complete"] = 0
             self.minutes.upsert(rows)

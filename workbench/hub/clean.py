@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,9 @@ class Quarantined:
 class Quarantine:
     """Events put aside: counts by reason (and by symbol), and the newest few to look at. Safe across threads."""
 
-    def __init__(self, keep: int = 500) -> None:
+    def __init__(self, on_put: Callable[[Quarantined], None] | None = None, keep: int = 500) -> None:
+        """`on_put` is told of each event, on the thread that puts it aside."""
+        self._on_put = on_put
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()  # reason -> events
         self._by_symbol: dict[str, Counter[str]] = {}  # symbol -> reason -> events
@@ -75,6 +77,8 @@ class Quarantine:
 
     def put(self, reason: str, symbol: str, ts_recv: int, raw: str) -> None:
         """Count one event and keep it among the newest."""
+        if self._on_put is not None:
+            self._on_put(Quarantined(reason, symbol, ts_recv, raw[:200]))
         with self._lock:
             reason, symbol = _known(reason, self._counts), _known(symbol, self._by_symbol)
             self._counts[reason] += 1

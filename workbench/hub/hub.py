@@ -13,23 +13,25 @@ import html
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.clock import NS_PER_MIN, NS_PER_S, WallClock, monotonic_ns
+from workbench.clock import NS_PER_MIN, NS_PER_MS, NS_PER_S, WallClock, monotonic_ns
 from workbench.errors import StoreError, SymbolError, choices
 from workbench.hub.backfill import Backfiller, Outcome
 from workbench.hub.bars import MinuteBuilder, Reject
 from workbench.hub.board import BoardRow, board_row, session_vwap
 from workbench.hub.book import SymbolBook
 from workbench.hub.clean import Quarantine, TradeCleaner, clean_bars, clean_quotes
+from workbench.hub.event_tape import EventTape
 from workbench.hub.frames import to_frame
 from workbench.hub.gaps import GapBook
 from workbench.hub.health import FeedNotes, Health, LatencyBook, decide
 from workbench.hub.minutes import MinuteArchive, MinuteStore
 from workbench.hub.rollup import rollup
-from workbench.hub.series import Cursor, Series
+from workbench.hub.series import Cursor, Numbering, Series
 from workbench.sessions import Anchor, SessionCalendar, week_number
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, Source
 from workbench.types import (
@@ -81,6 +83,12 @@ class Hub:
     stale_after_s : float           Silence in regular hours that counts as a dead feed [s].
     verify_every_s : float          How often recent minutes are compared with the source's history [s]; 0 never.
     retry_s : float                 First pause after a failed history read [s].
+
+    `tape` holds the newest accepted prints and quotes. `on_accepted`, when set, is told (kind, rows) before rows are published:
+    'trades' TRADE_DTYPE, 'quotes' QUOTE_DTYPE, 'bars' (symbol, BAR_DTYPE) the provider's minutes, 'quarantined' (reason, symbol,
+    ts_recv, raw). One call at a time, on the hub's thread; 'quarantined' also on the thread of a source or reader. It may not call
+    the hub; what it raises is counted as an error and logged. A print that was put aside as far from the market and then proved
+    right comes as 'quarantined' first and among 'trades' later.
     """
 
     def __init__(
@@ -101,9 +109,11 @@ class Hub:
         self.clock = source.clock
         self.calendar = calendar or SessionCalendar.xnys()
         self.symbols = SymbolTable()
-        self.quarantine = Quarantine()
+        self.quarantine = Quarantine(lambda one: self._accept("quarantined", (one.reason, one.symbol, one.ts_recv, one.raw)))
+        self.tape = EventTape()
+        self.on_accepted: Callable[[str, Any], None] | None = None
         self.archive = MinuteArchive(source, store, lambda symbol, factor: self._put("rebased", (symbol, factor), 0))
-        self.epoch = 0
+        self._numbering = Numbering(WallClock().now_ns() // NS_PER_MS)
         self._capacity, self._anchor = capacity, anchor
         self._grace_ns = int(grace_s * NS_PER_S)
         self._stale_after_s, self._verify_ns = stale_after_s, int(verify_every_s * NS_PER_S)
@@ -135,9 +145,27 @@ class Hub:
         self._is_busy = False
         self._changed = threading.Condition()
         self._lock = threading.RLock()
+        self._accept_lock = threading.Lock()  # one call at a time, whichever thread it comes from
         self._watch_lock = threading.Lock()  # orders subscribing; never taken by the hub's thread
         self._thread: threading.Thread | None = None
         self._is_stopping = False
+
+    # -- what readers go by --------------------------------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        """Which life of the hub sequence numbers belong to: the machine's time of its start [ms UTC], and one more for each reset."""
+        return self._numbering.epoch
+
+    @property
+    def seq(self) -> int:
+        """The newest sequence number given. Read it before the series: then they hold every change up to it."""
+        return self._numbering.seq
+
+    @property
+    def changes(self) -> int:
+        """A count that grows with every change of a bar, closed or forming: unchanged means that no series has news."""
+        return self._numbering.changes
 
     # -- running -----------------------------------------------------------------------------------------------------------
 
@@ -279,6 +307,10 @@ class Hub:
         """Take the moment that a replayed or simulated market has reached."""
         self._put("time", now_ns, 0)
 
+    def on_correction(self, symbol: str, ts_event_ns: int, reason: str) -> None:
+        """Take news that a print of that moment was cancelled or corrected: its minute is distrusted and read again."""
+        self._put("correction", (symbol, ts_event_ns, reason), 0)
+
     def on_reset(self, reason: str) -> None:
         """Forget all market state; the source tells it anew."""
         self._put("reset", reason, 0)
@@ -306,8 +338,11 @@ class Hub:
         good = self._cleaner.clean(rows, self.clock.now_ns())
         if not len(good):
             return
-        self._last_trades = _keep_newest(self._last_trades, good, len(self.symbols))
         changes = self._builder.add(good)
+        accepted = np.delete(good, changes.rejected) if len(changes.rejected) else good
+        self._accept("trades", accepted)
+        self.tape.add_trades(accepted)
+        self._last_trades = _keep_newest(self._last_trades, good, len(self.symbols))
         for i, code in zip(changes.rejected, changes.reasons, strict=True):
             self._put_aside(good[i], Reject(code))
         if len(changes.rows):
@@ -327,13 +362,26 @@ class Hub:
     def _apply_quotes(self, rows: np.ndarray) -> None:
         self._note_events(rows)
         good = clean_quotes(rows, self.symbols, self.quarantine)
+        self._accept("quotes", good)
+        self.tape.add_quotes(good)
         self._last_quotes = _keep_newest(self._last_quotes, good, len(self.symbols))
 
     def _apply_bars(self, payload: tuple[str, np.ndarray]) -> None:
         symbol, rows = payload
         self._n_events += len(rows)
         self._last_event_ns = self.clock.now_ns()
-        self._add_closed(symbol, self._clean_bars(symbol, rows))
+        good = self._clean_bars(symbol, rows)
+        self._accept("bars", (symbol, good))
+        self._add_closed(symbol, good)
+
+    def _accept(self, kind: str, rows: Any) -> None:
+        """Tell whoever records, before anybody else can hear of it. What fails there is counted and logged, and ends nothing."""
+        try:
+            with self._accept_lock:
+                if self.on_accepted is not None:
+                    self.on_accepted(kind, rows)
+        except Exception as error:  # noqa: BLE001
+            self._note_error("recording", error)
 
     def _clean_bars(self, symbol: str, rows: np.ndarray) -> np.ndarray:
         return clean_bars(rows, symbol, self.calendar.sessions, self.clock.now_ns(), self.quarantine)
@@ -356,6 +404,18 @@ class Hub:
                 self._dirty.add(symbol)
             self._want(symbol, first, end)
 
+    def _apply_correction(self, payload: tuple[str, int, str]) -> None:
+        """Distrust the minute of a print that was taken back: single prints are not kept, so only history can tell it anew."""
+        symbol, ts_event_ns, reason = payload
+        book = self._books.get(symbol)
+        if book is None:
+            return
+        minute = ts_event_ns // NS_PER_MIN * NS_PER_MIN
+        self._gaps.away(symbol, minute, minute + NS_PER_MIN, reason)
+        if book.distrust(minute, minute + NS_PER_MIN, self._market_ns(), any_source=True):
+            self._dirty.add(symbol)
+        self._want(symbol, minute, minute + NS_PER_MIN)
+
     def _week_start(self, ts_ns: int) -> int:
         """Return where the week of a moment begins: what is older than the minutes held is rolled up from whole weeks only."""
         table = self.calendar.sessions
@@ -364,7 +424,8 @@ class Hub:
 
     def _apply_reset(self, reason: str) -> None:
         log.info("hub: reset (%s)", reason)
-        self.epoch += 1
+        self._numbering.epoch += 1
+        self.tape.reset()
         self._applied_ns = self.clock.now_ns()
         self._builder.reset()
         self._cleaner.reset()
@@ -521,7 +582,7 @@ class Hub:
     def _book(self, symbol: str) -> SymbolBook:
         book = self._books.get(symbol)
         if book is None:
-            book = SymbolBook(symbol, self.calendar, capacity=self._capacity, grace_ns=self._grace_ns, anchor=self._anchor)
+            book = SymbolBook(symbol, self.calendar, self._numbering, capacity=self._capacity, grace_ns=self._grace_ns, anchor=self._anchor)
             self._books[symbol] = book
         return book
 
@@ -774,4 +835,3 @@ def _keep_newest(table: np.ndarray, rows: np.ndarray, n_symbols: int) -> np.ndar
         fresh = fresh[np.argsort(fresh["ts_event"], kind="stable")]
     table[fresh["symbol_id"]] = fresh
     return table
-

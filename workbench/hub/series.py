@@ -4,6 +4,10 @@ Every change of a closed bar (new bar or revision) gets the next sequence number
 which number it saw last and is told what came since. A reader that was overrun, or that lived through a reset, is told so
 (`is_gap`) and given a fresh snapshot. The forming bar is not logged: a reader always gets its newest state only.
 
+All series of a hub draw their numbers from one `Numbering`, so that one number resumes a reader of any set of symbols: numbers
+inside one series grow but have holes. A reset takes a number too: whoever has not read past it is given a snapshot, be it the
+reset of one series (bars re-based after a split: the epoch stays) or of the whole hub (the epoch grows).
+
 Floor 2. Written by the hub's thread alone; read from any thread; rows handed out are copies.
 """
 
@@ -26,12 +30,35 @@ from workbench.types import BAR_DTYPE, Timeframe
 LOG_CAPACITY = 2048
 
 
+class Numbering:
+    """The sequence numbers of one hub, shared by all its series. Written under the hub's lock, read by anyone.
+
+    `epoch`: which life of the hub the numbers belong to. `seq`: the newest number given. `changes`: grows with every number and
+    with every publication of a forming bar: unchanged means that nobody has anything to read.
+
+    A number is given while its series is locked: who reads `seq` first and the series after it finds all up to that number.
+    """
+
+    __slots__ = ("changes", "epoch", "seq")
+
+    def __init__(self, epoch: int = 0) -> None:
+        self.epoch = epoch
+        self.seq = self.changes = 0
+
+    def take(self, n: int = 1) -> int:
+        """Give `n` numbers and return the last of them."""
+        self.seq += n
+        self.changes += n
+        return self.seq
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
     """What a cursor learns. BAR_DTYPE rows are copies.
 
     `rows`: closed bars that are new or changed since the last read, in order of change (after a gap: the newest closed bars, by
     time). `forming`: the bar still open, shape (1,), or None. `is_gap`: forget what you hold, `rows` is a fresh snapshot.
+    `epoch`, `seq`: where to go on from; `seq` is the number of the series' newest change.
     """
 
     rows: np.ndarray
@@ -44,14 +71,17 @@ class Update:
 class Series:
     """Closed bars of one symbol and timeframe, by time, plus the bar that is forming."""
 
-    def __init__(self, symbol: str, timeframe: Timeframe, capacity: int = 5000) -> None:
+    def __init__(self, symbol: str, timeframe: Timeframe, capacity: int = 5000, numbering: Numbering | None = None) -> None:
+        """`numbering`: the hub's; a series by itself has its own."""
         self.symbol = symbol
         self.timeframe = timeframe
         self.capacity = capacity
-        self.epoch = 0
-        self.seq = 0
+        self.seq = 0  # number of the newest change
+        self._numbering = numbering or Numbering()
+        self._reset_seq = 0  # number of the newest reset
+        self._n_changes = 0
         self._bars = Ring(capacity, BAR_DTYPE)
-        self._log = Ring(min(LOG_CAPACITY, 2 * capacity), BAR_DTYPE)
+        self._log = Ring(min(LOG_CAPACITY, 2 * capacity) + 1, BAR_DTYPE)
         self._forming: np.ndarray | None = None
         self._forming_version = 0
         self._lock = threading.Lock()
@@ -59,12 +89,18 @@ class Series:
     def __len__(self) -> int:
         return len(self._bars)
 
+    @property
+    def epoch(self) -> int:
+        """The hub's epoch: which life of it the numbers belong to."""
+        return self._numbering.epoch
+
     # -- written by the hub ------------------------------------------------------------------------------------------------
 
     def append(self, row: np.ndarray) -> None:
         """Add a closed bar newer than all others; `row` is stamped with its sequence number in place."""
         with self._lock:
-            self.seq += 1
+            self.seq = self._numbering.take()
+            self._n_changes += 1
             row["seq"] = self.seq
             self._bars.append(row)
             self._log.append(row)
@@ -91,11 +127,13 @@ class Series:
         with self._lock:
             self._forming = row if row is not None and len(row) else None
             self._forming_version += 1
+            self._numbering.changes += 1
 
     def reset(self) -> None:
-        """Forget everything; every cursor will be told."""
+        """Forget everything; every cursor will be told: the reset takes a number, and who has not read it gets a snapshot."""
         with self._lock:
-            self.epoch += 1
+            self.seq = self._reset_seq = self._numbering.take()
+            self._n_changes += 1
             self._bars.clear()
             self._log.clear()
             self._forming = None
@@ -132,8 +170,9 @@ class Series:
         return len(fresh)
 
     def _stamp(self, rows: np.ndarray) -> None:
-        rows["seq"] = np.arange(self.seq + 1, self.seq + 1 + len(rows))
-        self.seq += len(rows)
+        self.seq = self._numbering.take(len(rows))
+        self._n_changes += len(rows)
+        rows["seq"] = np.arange(self.seq + 1 - len(rows), self.seq + 1)
 
     def _publish(self, rows: np.ndarray) -> None:
         self._log.extend(rows)
@@ -180,13 +219,12 @@ class Series:
             return self._snapshot(n)
 
     def since(self, epoch: int, seq: int, n: int | None = None) -> Update:
-        """Return what changed after sequence number `seq` of `epoch`; a snapshot of `n` bars when that is no longer known."""
+        """Return what changed after sequence number `seq` of `epoch`; a snapshot of `n` bars when that is no longer known.
+
+        `seq` may be a number of any series of the hub (or `hub.seq`): this series' changes with a greater number are told.
+        """
         with self._lock:
-            behind = self.seq - seq
-            if epoch != self.epoch or behind < 0 or behind > len(self._log):
-                return self._snapshot(n)
-            rows = self._log.view()[len(self._log) - behind :].copy()
-            return Update(rows, self._forming_copy(), False, self.epoch, self.seq)
+            return self._since(epoch, seq, n)
 
     def cursor(self, n: int | None = None) -> Cursor:
         """Return a new cursor; its first read is a snapshot of the newest `n` bars."""
@@ -206,6 +244,15 @@ class Series:
     def _tail(self, n: int | None) -> np.ndarray:
         view = self._bars.view()
         return view if n is None else view[max(0, len(view) - n) :]
+
+    def _since(self, epoch: int, seq: int, n: int | None) -> Update:
+        numbers = self._log.view()["seq"]
+        # the oldest row of a full log only tells how far back it reaches: numbers have holes
+        reach = max(self._reset_seq, int(numbers[0]) if len(numbers) == self._log.capacity else 0)
+        if epoch != self.epoch or not reach <= seq <= self._numbering.seq:
+            return self._snapshot(n)
+        rows = self._log.view()[bisect.bisect_right(numbers, seq) :].copy()
+        return Update(rows, self._forming_copy(), False, self.epoch, self.seq)
 
     def _snapshot(self, n: int | None) -> Update:
         return Update(self._tail(n).copy(), self._forming_copy(), True, self.epoch, self.seq)
@@ -227,13 +274,15 @@ class Cursor:
         self.series = series
         self._n = n
         self._epoch = -1
-        self._seq = 0
+        self._seq = self._n_changes = 0
         self._forming_version = -1
 
     def read(self) -> Update:
         """Return what is new since the last read (the first read, and any after an overrun or reset, is a snapshot)."""
-        self._forming_version = self.series._forming_version
-        update = self.series.since(self._epoch, self._seq, self._n)
+        series = self.series
+        with series._lock:
+            self._forming_version, self._n_changes = series._forming_version, series._n_changes
+            update = series._since(self._epoch, self._seq, self._n)
         self._epoch, self._seq = update.epoch, update.seq
         return update
 
@@ -245,8 +294,8 @@ class Cursor:
 
     @property
     def lag(self) -> int:
-        """Changes of closed bars that were not read yet."""
-        return self.series.seq - self._seq if self._epoch == self.series.epoch else self.series.seq
+        """Changes of closed bars (and resets) that were not read yet."""
+        return self.series._n_changes - self._n_changes
 
     async def stream(self, interval_s: float = 0.05) -> AsyncIterator[Update]:
         """Yield an update whenever there is news, looked for every `interval_s` [s]: `async for update in cursor.stream()`."""

@@ -114,6 +114,9 @@ class Sink(Protocol):
     def on_time(self, now_ns: int) -> None:
         """Take the moment that a replayed or simulated market has reached; closes the bars that are due."""
 
+    def on_correction(self, symbol: str, ts_event_ns: int, reason: str) -> None:
+        """Take news that a print of that moment was cancelled or corrected: the minute has to be read again."""
+
     def on_reset(self, reason: str) -> None:
         """Forget all market state: a replay was moved backwards and will be told again from its start."""
 
