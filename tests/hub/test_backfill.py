@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -101,6 +102,22 @@ def test_a_read_that_cannot_succeed_is_given_up_at_once(error):
     desk.want(0, 10)
     assert desk.backfiller.run_due() == 1
     assert (desk.told[0].is_final, desk.told[0].is_hopeless, desk.told[0].error) == (True, True, error)
+
+
+def test_why_a_read_failed_is_told_until_it_succeeds():
+    desk = Desk()
+    desk.backfiller._retry_s = 3600.0
+    desk.errors = [HistoryError("down")]
+    desk.want(0, 10)
+    assert desk.backfiller.failure() == ""
+    desk.backfiller.run_due()
+    assert [desk.backfiller.failure(symbol) for symbol in ("SPY", "QQQ", None)] == ["down", "", "down"]
+    desk.want(100, 110)
+    desk.backfiller.run_due()
+    assert desk.backfiller.failure("SPY") == "down", "another span of the symbol says nothing of this one"
+    desk.backfiller._waiting[0] = replace(desk.backfiller._waiting[0], due_ns=0)
+    desk.backfiller.run_due()
+    assert desk.backfiller.failure() == ""
 
 
 def test_pauses_between_tries_grow():

@@ -74,3 +74,13 @@ def test_a_reset_forgets():
     rows = np.concatenate([bar(TEN)])
     book.mark("SPY", rows)
     assert (book.all(), rows["is_complete"].tolist()) == ((), [1])
+
+
+def test_why_history_was_given_up_stays_known_when_another_gap_joins_and_goes_with_the_repair():
+    book = GapBook()
+    book.open("SPY", TEN, TEN + 5 * MIN, "plan", failure="plan", is_hopeless=True)
+    book.away("SPY", TEN + 5 * MIN, TEN + 6 * MIN, "lost")
+    assert [gap.failure for gap in (book.failed(), book.failed("SPY"))] == ["plan", "plan"]
+    assert book.failed("QQQ") is None
+    book.repair("SPY", TEN, TEN + 6 * MIN)
+    assert book.failed() is None

@@ -8,9 +8,10 @@ from datetime import date
 import numpy as np
 import pytest
 
-from tests.stubs import MIN, OPEN, SEC, TEN, go, live, play, prints, quotes, replayed
-from workbench.hub.health import LATENCY_KEPT, FeedNotes, LatencyBook, Mode, decide
-from workbench.sessions import Segment, ny_ns
+from tests.stubs import MIN, OPEN, SEC, TEN, bar, go, live, play, prints, quotes, replayed
+from workbench.hub.gaps import OpenGap
+from workbench.hub.health import LATENCY_KEPT, FeedNotes, LatencyBook, Mode, Rhythm, decide, history_trouble, suspicious_s
+from workbench.sessions import Segment, SessionCalendar, ny_ns
 from workbench.sources.base import FeedState, FeedStatus, SourceInfo
 
 GOOD = FeedNotes(FeedStatus(FeedState.LIVE, "fine", TEN), SourceInfo("x", "y"), Segment.RTH, TEN, TEN, 15.0, 0, 0, 0)
@@ -29,6 +30,12 @@ def status(state: FeedState) -> FeedStatus:
         ({"errors": 1}, Mode.DEGRADED),
         ({"quiet_since_ns": TEN - 16 * SEC}, Mode.STALE),
         ({"quiet_since_ns": TEN - 16 * SEC, "segment": Segment.AH}, Mode.LIVE),
+        ({"quiet_since_ns": TEN - 16 * SEC, "usual_pause_s": 0.1}, Mode.STALE),
+        ({"quiet_since_ns": TEN - 16 * SEC, "usual_pause_s": 20.0}, Mode.LIVE),
+        ({"quiet_since_ns": TEN - 300 * SEC, "usual_pause_s": 20.0}, Mode.STALE),
+        ({"quiet_since_ns": TEN - 3600 * SEC, "usual_pause_s": float("inf")}, Mode.LIVE),
+        ({"quiet_since_ns": TEN - 16 * SEC, "usual_pause_s": 20.0, "status": status(FeedState.STALE)}, Mode.STALE),
+        ({"quiet_since_ns": TEN - 16 * SEC, "usual_pause_s": 20.0, "gaps": 1}, Mode.DEGRADED),
         ({"quiet_since_ns": None}, Mode.LIVE),
         ({"segment": Segment.CLOSED, "quiet_since_ns": 1}, Mode.CLOSED),
         ({"status": status(FeedState.IDLE)}, Mode.STARTING),
@@ -49,6 +56,53 @@ def test_the_worst_true_state_wins(over, mode):
     assert told is mode
     assert isinstance(reason, str)
     assert mode is Mode.LIVE or reason
+
+
+@pytest.mark.parametrize(("usual_s", "longest_s"), [(0.97, 51.2), (0.60, 22.0), (9.7, 90.2), (6.0, 46.8), (97.0, 339.5), (60.0, 174.0)])
+def test_the_longest_pauses_of_recorded_days_are_not_taken_for_a_dead_feed(usual_s, longest_s):
+    """IBM on 2013-10-07 and a symbol on 2018-01-02, every print, every tenth, every hundredth."""
+    assert longest_s < suspicious_s(15.0, usual_s) < 60 * usual_s + 1
+
+
+def test_what_trades_often_is_missed_after_the_shortest_silence():
+    assert suspicious_s(15.0, 0.02) == suspicious_s(15.0, None) == 15.0
+
+
+def minutes(day, prints_a_minute, every=1):
+    return np.concatenate([bar(day + k * MIN, n_trades=prints_a_minute) for k in range(0, 390, every)])
+
+
+def test_the_usual_pause_is_that_of_all_symbols_together():
+    calendar = SessionCalendar.xnys()
+    yesterday = ny_ns(date(2026, 11, 17), 9, 30)
+    held = [minutes(yesterday, 2.0), minutes(yesterday, np.nan, every=3)]  # unknown counts are one print a minute at least
+    pause_s = Rhythm(calendar).pause_s(OPEN, lambda start: held)
+    assert pause_s == pytest.approx(390 * 60 / (390 * 2 + 130))
+
+
+def test_the_usual_pause_leaves_out_extended_hours_and_what_has_not_been_yet():
+    rows = np.concatenate([bar(OPEN - 60 * MIN, n_trades=5000.0), bar(OPEN, n_trades=60.0), bar(OPEN + 400 * MIN, n_trades=5000.0)])
+    assert Rhythm(SessionCalendar.xnys()).pause_s(OPEN + MIN, lambda start: [rows]) == pytest.approx((390 * 60 + 60) / 60)
+
+
+def test_while_history_is_read_the_usual_pause_known_before_stays():
+    rhythm = Rhythm(SessionCalendar.xnys())
+    assert rhythm.pause_s(TEN, None) is None
+    assert rhythm.pause_s(TEN, lambda start: []) == float("inf")
+    assert rhythm.pause_s(TEN + MIN, None) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("failure", "given_up", "said"),
+    [
+        ("", None, ""),
+        ("down", None, "down; it is tried again by itself"),
+        ("", OpenGap("SPY", 0, 1, "down", "down"), "down; it is tried again every few minutes"),
+        ("down", OpenGap("SPY", 0, 1, "plan", "your plan lacks it", is_hopeless=True), "your plan lacks it"),
+    ],
+)
+def test_a_failed_history_read_is_told_with_what_becomes_of_it(failure, given_up, said):
+    assert history_trouble(failure, given_up) == said
 
 
 def test_age_and_latency_are_measured():

@@ -35,6 +35,7 @@ class Job:
     after_ns: int = 0  # market time before which the span can't be had: its last minute is still open
     due_ns: int = 0  # stopwatch time before which it is not tried again
     attempt: int = 1
+    failure: str = ""  # why it failed when it was last tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,12 @@ class Backfiller:
             jobs = [*(job for job in self._waiting if job.after_ns <= market_now), *self._running.values(), *self._delivering]
         return sum(symbol in (None, job.symbol) for job in jobs)
 
+    def failure(self, symbol: str | None = None) -> str:
+        """Return why a read that will be tried again failed last, '' when none did."""
+        with self._wake:
+            jobs = [*self._waiting, *self._running.values(), *self._delivering]
+        return next((job.failure for job in jobs if job.failure and symbol in (None, job.symbol)), "")
+
     def pending(self, symbol: str | None = None) -> int:
         """Return how many reads wait or are under way, of one symbol or of all."""
         with self._wake:
@@ -192,7 +199,9 @@ class Backfiller:
             self._delivering.append(job)
             if not is_final:
                 pause_s = min(MAX_PAUSE_S, self._retry_s * 2 ** (job.attempt - 1))
-                self._waiting.append(replace(job, attempt=job.attempt + 1, due_ns=monotonic_ns() + int(pause_s * NS_PER_S)))
+                why = "" if error is None else str(error) or type(error).__name__
+                due_ns = monotonic_ns() + int(pause_s * NS_PER_S)
+                self._waiting.append(replace(job, attempt=job.attempt + 1, due_ns=due_ns, failure=why))
             self._wake.notify_all()
         try:
             self._deliver(Outcome(job, history, error, is_final, is_hopeless=is_hopeless))

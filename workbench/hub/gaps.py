@@ -17,13 +17,15 @@ MAX_AWAY = 256  # spans a symbol; builders only tell of minutes far newer than t
 class OpenGap:
     """[start_ns, end_ns) of one symbol, in whole minutes, and why it is distrusted.
 
-    `is_hopeless` when the source said that asking again is of no use (key, plan, symbol).
+    `failure`: why history could not tell it, when its read was given up. `is_hopeless` when the source said that asking again is
+    of no use (key, plan, symbol).
     """
 
     symbol: str
     start_ns: int
     end_ns: int
     reason: str
+    failure: str = ""
     is_hopeless: bool = False
 
 
@@ -49,7 +51,7 @@ class GapBook:
         spans.append((start_ns, end_ns))
         del spans[:-MAX_AWAY]
 
-    def open(self, symbol: str, start_ns: int, end_ns: int, reason: str, *, is_hopeless: bool = False) -> None:
+    def open(self, symbol: str, start_ns: int, end_ns: int, reason: str, *, failure: str = "", is_hopeless: bool = False) -> None:
         """Note a span to be proved; one that touches another of the symbol is joined with it."""
         apart: list[OpenGap] = []
         for gap in self._open.get(symbol, ()):
@@ -57,8 +59,8 @@ class GapBook:
                 apart.append(gap)
                 continue
             start_ns, end_ns = min(start_ns, gap.start_ns), max(end_ns, gap.end_ns)
-            is_hopeless &= gap.is_hopeless
-        self._open = {**self._open, symbol: (*apart, OpenGap(symbol, start_ns, end_ns, reason, is_hopeless))}
+            failure, is_hopeless = failure or gap.failure, is_hopeless & gap.is_hopeless
+        self._open = {**self._open, symbol: (*apart, OpenGap(symbol, start_ns, end_ns, reason, failure, is_hopeless))}
 
     def repair(self, symbol: str, start_ns: int, end_ns: int) -> None:
         """Close what lies inside a span whose history was proved complete; a longer gap keeps its uncovered parts."""
@@ -81,6 +83,11 @@ class GapBook:
     def count(self, symbol: str | None = None) -> int:
         """Return how many gaps are open, of one symbol or of all."""
         return len(self._open.get(symbol, ())) if symbol is not None else sum(map(len, self._open.values()))
+
+    def failed(self, symbol: str | None = None) -> OpenGap | None:
+        """Return the newest span whose history was given up, None when there is none."""
+        found = [gap for gap in self.all() if gap.failure and symbol in (None, gap.symbol)]
+        return found[-1] if found else None
 
     def overdue(self, before_ns: int, symbol: str | None = None) -> int:
         """Return how many gaps that ended before a moment are still open: those that history should have closed by now."""
