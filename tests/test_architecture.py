@@ -29,7 +29,12 @@ HOMES = {
     "hvplot": ("views/",),
     "streamz": ("hub/series.py", "views/"),
     "ipywidgets": ("views/",),
-    "pydantic": ("config.py",),
+    "pydantic": ("config.py", "api/schemas.py"),
+    "fastapi": ("api/",),
+    "starlette": ("api/",),
+    "uvicorn": ("api/",),
+    "httptools": ("api/",),
+    "prometheus_client": ("api/",),
     "pydantic_settings": ("config.py",),
     "typer": ("cli/",),
 }

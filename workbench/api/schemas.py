@@ -1,0 +1,386 @@
+"""What the API says, field by field: the models behind its OpenAPI page, and the ones that its tests hold every answer against.
+
+Times are integer ns UTC (`ts_ns`: the market's clock, a replay's own). What is unknown is null, never 0. A number has the shortest
+text that reads back to the same double.
+
+Floor 8: pydantic only.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=0)]
+Price = Annotated[float | None, Field(description="[USD]; null when unknown")]
+
+
+class Told(BaseModel):
+    """Base of everything that the API says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorBody(Told):
+    """Every refusal and failure has this one shape."""
+
+    error: str = Field(
+        description="one sentence: the parameter, what came, what is allowed",
+        examples=["limit: received '0'; allowed: 1 to 5000"],
+    )
+
+
+# -- bars ---------------------------------------------------------------------------------------------------------------------
+
+
+class Bar(Told):
+    """OHLCV of [ts_open, ts_close). The fields of `BAR_DTYPE` under its names; symbol and timeframe stand beside the list."""
+
+    ts_open: int = Field(description="[ns UTC]")
+    ts_close: int = Field(description="[ns UTC]")
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: float | None = Field(description="shares or contracts")
+    vwap: Price
+    vw_std: float | None = Field(description="volume-weighted standard deviation of the prices inside the bar [USD]")
+    n_trades: float | None
+    seq: int = Field(description="number of the bar's newest change; 0 for bars older than the hub holds, and for bars still open")
+    revision: int = Field(description="corrections of this bar, from 0")
+    source: int = Field(ge=0, le=5, description="0 unknown, 1 trades, 2 provider's stream, 3 provider's history, 4 file, 5 simulated")
+    is_partial: int = Field(ge=0, le=1, description="1: still open")
+    is_complete: int = Field(ge=0, le=1, description="0: the feed was away for part of the bar")
+
+
+class SeriesPart(Told):
+    """Bars of one symbol and timeframe."""
+
+    symbol: str
+    timeframe: str
+    seq: int = Field(description="number of the newest change of this series that is told")
+    bars: list[Bar] = Field(description="closed bars; by time in a bootstrap, by number of change in a `bar` event")
+    forming: list[Bar] | None = Field(
+        description="the bars still open, oldest first, normally none or one; null: as last told. "
+        "One that opens at or before the newest closed bar is over."
+    )
+
+
+class HistoryPage(SeriesPart):
+    """A page of closed bars, and where to go on."""
+
+    epoch: int = Field(description="life of the hub that the numbers belong to [ms UTC of its start]")
+    hub_seq: int = Field(description="go on with since_seq=epoch:hub_seq, here or on the stream")
+    capacity: int = Field(description="closed bars that the hub holds of a series at most")
+    is_gap: bool = Field(description="since_seq is out of reach: forget what you hold, `bars` are the newest ones")
+    has_more: bool = Field(description="more changes wait (go on from hub_seq), or older bars may exist (go on from next_before)")
+    next_before: int | None = Field(description="`before` of the next older page; null: there is none, or since_seq was given")
+
+
+# -- the market now -----------------------------------------------------------------------------------------------------------
+
+
+class Trade(Told):
+    """A print."""
+
+    symbol: str
+    ts_event: int
+    price: float
+    size: float
+    ts_recv: int
+    conditions: list[int]
+    exchange: int
+    tape: int
+    sequence: int
+    id: str
+
+
+class Quote(Told):
+    """Top of book; a side without a quote is null."""
+
+    symbol: str
+    ts_event: int
+    bid: Price
+    ask: Price
+    bid_size: float
+    ask_size: float
+    ts_recv: int
+    sequence: int
+    condition: int
+    exchange: int
+
+
+class Board(Told):
+    """A watchlist line."""
+
+    symbol: str
+    last: Price
+    change: Price
+    change_pct: float | None
+    gap_pct: float | None
+    volume: float | None
+    relative_volume: float | None
+    day_open: Price
+    day_high: Price
+    day_low: Price
+    prev_close: Price
+    ts_ns: int | None
+
+
+class VwapPoint(Told):
+    """Average price of the present regular session at one of its minutes, with bands of 1 and 2 standard deviations."""
+
+    ts_open: int
+    vwap: Price
+    upper1: Price
+    lower1: Price
+    upper2: Price
+    lower2: Price
+
+
+class SymbolQuotes(Told):
+    """All that is newest of one symbol."""
+
+    symbol: str
+    quote: Quote | None
+    trade: Trade | None
+    board: Board
+    vwap: list[VwapPoint]
+    microbar: Bar | None = Field(description="the newest 50 ms bar")
+
+
+class Quotes(Told):
+    """The newest of every symbol asked for."""
+
+    epoch: int
+    ts_ns: int
+    quotes: list[SymbolQuotes]
+
+
+class Health(Told):
+    """How far the feed (symbol null), or one symbol of it, can be trusted."""
+
+    mode: str = Field(description="STARTING, LIVE, BACKFILLING, DEGRADED, STALE, CLOSED, REPLAY or REFUSED")
+    reason: str
+    source: str
+    symbol: str | None
+    ts_ns: int
+    segment: str = Field(description="PRE, RTH, AH or CLOSED")
+    age_s: float | None = Field(description="since the last event; null before the first")
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    n_events: Count
+    gaps: Count
+    gaps_repaired: Count
+    backfilling: Count
+    dropped: Count
+    errors: Count
+    queued: Count
+    quarantined: dict[str, int] = Field(description="reason -> events")
+
+
+class MarketStatus(Told):
+    """Where the data comes from and how the market stands."""
+
+    source: str = Field(description="polygon, massive, alpaca, simulated, replay, rest or fallback")
+    detail: str
+    session: str = Field(description="PRE, RTH, AH or CLOSED")
+    mode: str
+    reason: str
+    ts_ns: int
+    is_replay: bool
+    has_trades: bool
+    has_quotes: bool
+    delay_ns: int = Field(description="how late the feed is by contract")
+    epoch: int
+    seq: int
+
+
+class SymbolList(Told):
+    """What can be asked for."""
+
+    watched: list[str] = Field(description="followed now, in the order they were added")
+    known: list[str] | None = Field(description="all that the source has; null: it can't list them")
+    timeframes: list[str]
+
+
+class Gap(Told):
+    """[start_ns, end_ns) of one symbol that is not yet proved complete."""
+
+    symbol: str
+    start_ns: int
+    end_ns: int
+    reason: str
+    is_hopeless: bool = Field(description="the provider said that asking again is of no use")
+
+
+class Quality(Told):
+    """How good the data is."""
+
+    epoch: int
+    seq: int
+    feed: Health
+    symbols: list[Health]
+    gaps: list[Gap]
+    quarantined: dict[str, int] = Field(description="reason -> events put aside since the start")
+
+
+# -- switches -----------------------------------------------------------------------------------------------------------------
+
+
+class Flag(Told):
+    """A switch that can be thrown while the hub runs; kept over restarts."""
+
+    name: str
+    is_on: bool
+    description: str
+
+
+class Flags(Told):
+    """All switches."""
+
+    flags: list[Flag]
+
+
+class Replay(Told):
+    """Where a replay (or an accelerated simulation) stands."""
+
+    ts_ns: int
+    speed: float
+    is_paused: bool
+    start_ns: int = Field(description="first moment that can be sought [ns UTC]")
+    end_ns: int = Field(description="last moment that can be sought [ns UTC]")
+
+
+# -- the service itself -------------------------------------------------------------------------------------------------------
+
+
+class Probe(Told):
+    """Answer of a probe: 200 with is_ok true, or 503 with the reason."""
+
+    is_ok: bool
+    reason: str
+    mode: str
+
+
+class Versions(Told):
+    """What runs."""
+
+    workbench: str
+    python: str
+    numpy: str
+    fastapi: str
+    uvicorn: str
+
+
+class Diag(Told):
+    """For whoever looks after the hub."""
+
+    epoch: int
+    seq: int
+    source: str
+    uptime_s: float
+    memory_bytes: int | None = Field(description="resident; null where the system does not tell")
+    threads: list[str]
+    watched: Count
+    streams: Count = Field(description="SSE readers attached")
+    subscriptions: Count = Field(description="distinct sets of symbols and timeframes among them")
+    slowest_lag: Count = Field(description="bar changes that the slowest reader has not been sent yet")
+    versions: Versions
+
+
+# -- events of the stream -----------------------------------------------------------------------------------------------------
+
+
+class EpochEvent(Told):
+    """`epoch`: first on every connection, and again when the hub was reset. No id."""
+
+    epoch: int
+    seq: int
+    version: str
+    heartbeat_s: float
+
+
+class BootstrapEvent(Told):
+    """`bootstrap`: all of one symbol at one moment. The last of them (`is_last`) has the id; the others none."""
+
+    epoch: int
+    seq: int
+    symbol: str
+    series: list[SeriesPart]
+    health: Health
+    trade: Trade | None
+    quote: Quote | None
+    is_last: bool
+
+
+class BarEvent(Told):
+    """`bar`: what changed since the last one, all series in one event. Has an id when it tells of closed bars.
+
+    Every change of a closed bar with a number up to `seq` has been told then.
+    """
+
+    epoch: int
+    seq: int
+    series: list[SeriesPart]
+
+
+class SymbolMicrobar(Told):
+    """The newest 50 ms bar of one symbol."""
+
+    symbol: str
+    bar: Bar
+
+
+class MicrobarEvent(Told):
+    """`microbar`: the newest 50 ms bars that are new. No id."""
+
+    microbars: list[SymbolMicrobar]
+
+
+class SymbolTick(Told):
+    """Newest print and quote of one symbol."""
+
+    symbol: str
+    trade: Trade | None
+    quote: Quote | None
+
+
+class TickEvent(Told):
+    """`tick`: symbols of which a print or quote came since the last one; only the newest of each is told. No id."""
+
+    ticks: list[SymbolTick]
+
+
+class HealthEvent(Told):
+    """`health`: of the feed (symbol null) and of symbols, those that changed. Ages and counts of events do not count as change. No id."""
+
+    health: list[Health]
+
+
+class HeartbeatEvent(Told):
+    """`heartbeat`: every 10 s, with how this reader keeps up. No id."""
+
+    epoch: int
+    seq: int
+    ts_ns: int
+    queued_bytes: Count = Field(description="written but not yet taken by the socket")
+    skipped_ticks: Count = Field(description="ticks conflated so far, because this reader was slow")
+    lag: Count = Field(description="bar changes not yet sent to this reader")
+
+
+class SeriesName(Told):
+    """Which series."""
+
+    symbol: str
+    timeframe: str
+
+
+class ResetEvent(Told):
+    """`reset`: forget these series; a `bootstrap` of them follows, and carries the id."""
+
+    epoch: int
+    seq: int
+    reason: str
+    series: list[SeriesName]
