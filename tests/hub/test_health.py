@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from tests.stubs import MIN, OPEN, SEC, TEN, bar, go, live, play, prints, quotes, replayed
+from workbench.errors import AuthError, HistoryError
 from workbench.hub.gaps import OpenGap
 from workbench.hub.health import LATENCY_KEPT, FeedNotes, LatencyBook, Mode, Rhythm, decide, history_trouble, suspicious_s
 from workbench.sessions import Segment, SessionCalendar, ny_ns
 from workbench.sources.base import FeedState, FeedStatus, SourceInfo
 
+YESTERDAY = ny_ns(date(2026, 11, 17), 9, 30)
 GOOD = FeedNotes(FeedStatus(FeedState.LIVE, "fine", TEN), SourceInfo("x", "y"), Segment.RTH, TEN, TEN, 15.0, 0, 0, 0)
 
 
@@ -74,8 +76,7 @@ def minutes(day, prints_a_minute, every=1):
 
 def test_the_usual_pause_is_that_of_all_symbols_together():
     calendar = SessionCalendar.xnys()
-    yesterday = ny_ns(date(2026, 11, 17), 9, 30)
-    held = [minutes(yesterday, 2.0), minutes(yesterday, np.nan, every=3)]  # unknown counts are one print a minute at least
+    held = [minutes(YESTERDAY, 2.0), minutes(YESTERDAY, np.nan, every=3)]  # unknown counts are one print a minute at least
     pause_s = Rhythm(calendar).pause_s(OPEN, lambda start: held)
     assert pause_s == pytest.approx(390 * 60 / (390 * 2 + 130))
 
@@ -136,24 +137,83 @@ def test_percentiles_are_counted_a_few_times_a_second_however_many_ask(monkeypat
     assert len(counted) < 5
 
 
-def test_silence_from_the_start_of_the_connection_is_noticed():
-    hub, _, clock = live()
+def watching(now_ns=TEN, *, prints_a_minute=300.0, every=1):
+    """Return hub, source and clock of a live market with one symbol that usually prints so often."""
+    hub, source, clock = live(now_ns)
+    source.history_rows["SPY"] = minutes(YESTERDAY, prints_a_minute, every)
     hub.watch("SPY")
+    hub.pump()
+    return hub, source, clock
+
+
+def test_silence_from_the_start_of_the_connection_is_noticed():
+    hub, _, clock = watching()
     go(hub, clock, TEN + 14 * SEC)
     assert hub.health().mode is not Mode.STALE
     go(hub, clock, TEN + 16 * SEC)
     assert hub.health().mode is Mode.STALE
 
 
-def test_a_quiet_minute_before_the_bell_does_not_make_the_first_second_stale():
-    hub, _, clock = live(OPEN - 5 * MIN)
+def test_silence_of_what_is_not_known_yet_counts_as_a_dead_feed():
+    hub, source, clock = live()
+    source.fail = [HistoryError("down")] * 100
     hub.watch("SPY")
+    go(hub, clock, TEN + 16 * SEC)
+    assert hub.health().mode is Mode.STALE
+
+
+def test_a_quiet_minute_before_the_bell_does_not_make_the_first_second_stale():
+    hub, _, clock = watching(OPEN - 5 * MIN)
     hub.on_trades(prints([(OPEN - 4 * MIN, 100.0, 100)]))
     go(hub, clock, OPEN - 4 * MIN)
     clock.ns = OPEN + SEC
     assert hub.health().mode is not Mode.STALE
     clock.ns = OPEN + 16 * SEC
     assert hub.health().mode is Mode.STALE
+
+
+def test_a_symbol_that_seldom_trades_is_quiet_and_not_stale():
+    hub, _, clock = watching(prints_a_minute=1.0, every=5)
+    go(hub, clock, TEN + 4 * MIN)
+    health = hub.health()
+    assert health.mode is not Mode.STALE
+    assert "as is usual" in health.reason
+    assert health.age_s is None or health.age_s > 200
+    go(hub, clock, TEN + 70 * MIN)
+    assert hub.health().mode is Mode.STALE
+
+
+def test_one_busy_symbol_among_quiet_ones_tells_of_a_dead_feed_at_once():
+    hub, source, clock = watching(prints_a_minute=1.0, every=5)
+    source.history_rows["QQQ"] = minutes(YESTERDAY, 300.0)
+    hub.watch("QQQ")
+    go(hub, clock, TEN + MIN)
+    assert hub.health().mode is Mode.STALE
+    hub.on_trades(prints([(TEN + MIN, 100.0, 100)], symbol_id=hub.symbols.intern("QQQ")))
+    go(hub, clock, TEN + MIN + SEC)
+    assert hub.health("SPY").mode is not Mode.STALE, "QQQ trades: the feed is alive, SPY is only quiet"
+
+
+def test_a_read_that_fails_is_told_until_it_succeeds():
+    hub, source, clock = live()
+    source.fail = [HistoryError("history of SPY: down")] * 3
+    hub.watch("SPY")
+    hub._backfiller._run(hub._backfiller._take())
+    assert hub.health("SPY").history_trouble == "history of SPY: down; it is tried again by itself"
+    assert hub.health("QQQ").history_trouble == ""
+    go(hub, clock, TEN + SEC)
+    assert hub.health("SPY").history_trouble == ""
+
+
+def test_a_read_that_was_given_up_says_so_until_another_proves_the_span():
+    hub, source, clock = live(verify_every_s=300.0)
+    source.fail = [AuthError("your plan does not include it; upgrade the plan")]
+    hub.watch("SPY")
+    go(hub, clock, TEN + SEC)
+    assert "upgrade the plan" in hub.health("SPY").history_trouble
+    for k in range(1, 8):
+        go(hub, clock, TEN + k * MIN)
+    assert hub.health("SPY").history_trouble == ""
 
 
 def test_nothing_watched_is_not_stale():

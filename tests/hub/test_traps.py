@@ -26,7 +26,8 @@ CALENDAR = SessionCalendar.xnys()
 
 
 def test_f1_green_light_over_a_mute_socket():
-    hub, _, clock = live()
+    hub, source, clock = live()
+    source.history_rows["SPY"] = np.concatenate([bar(minute, n_trades=3000.0) for minute in range(OPEN, TEN, MIN)])
     hub.watch("SPY")
     hub.on_trades(prints([(TEN, 100.0, 100)]))
     go(hub, clock, TEN)

@@ -13,7 +13,7 @@ import html
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from workbench.hub.clean import Quarantine, TradeCleaner, clean_bars, clean_quot
 from workbench.hub.event_tape import EventTape
 from workbench.hub.frames import to_frame
 from workbench.hub.gaps import GapBook
-from workbench.hub.health import FeedNotes, Health, LatencyBook, decide
+from workbench.hub.health import FeedNotes, Health, LatencyBook, Rhythm, decide, history_trouble
 from workbench.hub.minutes import MinuteArchive, MinuteStore
 from workbench.hub.rollup import rollup
 from workbench.hub.series import Cursor, Numbering, Series
@@ -128,6 +128,7 @@ class Hub:
         self._last_quotes = np.zeros(0, QUOTE_DTYPE)  # symbol id -> newest quote
         self._gaps = GapBook()
         self._latency = LatencyBook()
+        self._rhythm = Rhythm(self.calendar)
         self._status = FeedStatus(FeedState.IDLE, "not started", self.clock.now_ns())
         self._last_event_ns: int | None = None
         self._n_events = self._n_dropped = self._n_errors = 0
@@ -452,7 +453,7 @@ class Hub:
                 return
         if outcome.is_final:
             why = str(outcome.error) if outcome.error is not None else "history could not be proved complete"
-            self._gaps.open(job.symbol, job.start_ns, job.end_ns, why, is_hopeless=outcome.is_hopeless)
+            self._gaps.open(job.symbol, job.start_ns, job.end_ns, why, failure=why, is_hopeless=outcome.is_hopeless)
 
     def _apply_rebased(self, payload: tuple[str, float]) -> None:
         """Forget a symbol's bars, which stand in prices from before a split, and read them again; readers are told."""
@@ -758,7 +759,10 @@ class Hub:
         bell_ns = int(self.calendar.sessions["open"][self.calendar.latest(now_ns)])
         quiet_since = max(event_ns or 0, self._status.ts_ns, bell_ns) if self._watched else None
         info, stale_s = self.source.info, self._stale_after_s
-        mode, reason = decide(FeedNotes(self._status, info, segment, now_ns, quiet_since, stale_s, reading, overdue, self._n_errors))
+        is_unread = bool(self._backfiller.due()) or self._gaps.failed() is not None
+        usual_s = self._rhythm.pause_s(now_ns, None if is_unread else self._minutes_from)
+        notes = FeedNotes(self._status, info, segment, now_ns, quiet_since, stale_s, reading, overdue, self._n_errors, usual_s)
+        mode, reason = decide(notes)
         p50, p95 = self._latency.percentiles()
         return Health(
             mode=mode,
@@ -778,7 +782,11 @@ class Hub:
             errors=self._n_errors,
             queued=self._queued_rows,
             quarantined=self.quarantine.counts(symbol),
+            history_trouble=history_trouble(self._backfiller.failure(symbol), self._gaps.failed(symbol)),
         )
+
+    def _minutes_from(self, start_ns: int) -> Iterator[np.ndarray]:
+        return (book.minutes.rows_from(start_ns) for symbol in self.watched() if (book := self._books.get(symbol)) is not None)
 
     @property
     def gaps(self) -> tuple[Any, ...]:
