@@ -63,6 +63,16 @@ def test_naive_stamps_are_refused_and_read_when_a_zone_is_given(day, write_csv):
     assert any("America/New_York, as given" in sentence for sentence in recording.assumptions)
 
 
+def test_a_file_that_mixes_stamps_with_and_without_a_zone_keeps_those_it_was_told_how_to_read(tmp_path):
+    path = tmp_path / "SPY.csv"
+    path.write_text("ts,price,size\n2026-11-20T10:00:00,1,1\n2026-11-20T10:00:01,1,1\n2026-11-20T10:00:02-05:00,1,1\n")
+    with pytest.raises(TimestampError, match="without zone"):
+        read_table(path)
+    recording = load(path, ReadOptions(tz="America/New_York"))
+    assert recording.quarantined["time unreadable"] == 1
+    assert len(recording.rows) == 2
+
+
 def test_naive_parquet_stamps_are_refused_too(day, tmp_path):
     frame = pd.DataFrame({"ts": pd.to_datetime(day[0]), "symbol": "SPY"}).join(
         pd.DataFrame(day[1], columns=["open", "high", "low", "close", "volume"])

@@ -245,9 +245,28 @@ def _text_as_naive(column: Any) -> tuple[np.ndarray, np.ndarray]:
             else column.cast(pa.timestamp("ns")).to_numpy()
         )
     except pa.ArrowInvalid:
-        moments = pd.to_datetime(column.to_pandas(), errors="coerce", format="mixed").to_numpy()
+        text = column.to_pandas()
+        try:
+            parsed = pd.to_datetime(text, errors="coerce", format="mixed")
+        except ValueError:  # some carry a zone and some do not
+            parsed = text
+        if str(parsed.dtype).startswith("datetime64") and parsed.dt.tz is None:
+            moments = parsed.to_numpy()
+        else:  # only what carries no zone can be read as local time
+            moments = np.array([_naive_moment(one) for one in text], "datetime64[ns]")
     values = np.asarray(moments, "datetime64[ns]")
     return values, np.isnat(values)
+
+
+def _naive_moment(text: str | None) -> np.datetime64:
+    """Return one local time; NaT for what can't be read or carries a zone of its own."""
+    import pandas as pd
+
+    try:
+        moment = pd.Timestamp(text) if text is not None else pd.NaT
+    except (ValueError, OverflowError):
+        return np.datetime64("NaT")
+    return np.datetime64("NaT") if moment is pd.NaT or moment.tz is not None else moment.as_unit("ns").to_datetime64()
 
 
 def _count_unreadable(stamps: Stamps, bad: np.ndarray) -> None:

@@ -130,13 +130,14 @@ def _header(path: Path, content: bytes) -> tuple[list[str], str]:
     if not content.strip():
         raise FileError(f"{path.name}: received an empty file")
     try:
-        line = content[: 1 << 16].decode("utf-8-sig", "strict" if len(content) < 1 << 16 else "ignore").lstrip("\r\n").splitlines()[0]
+        line = content[: 1 << 16].decode("utf-8-sig", "strict" if len(content) < 1 << 16 else "ignore").lstrip("\r\n")
     except UnicodeDecodeError:
         raise FileError(f"{path.name}: corrupt: a .csv has to be UTF-8 text, this is binary") from None
+    line = re.split(r"[\r\n]", line, maxsplit=1)[0]
     if "\x00" in line:
         raise FileError(f"{path.name}: corrupt: a .csv has to be text, this is binary")
     delimiter = max(_DELIMITERS, key=line.count)
-    names = next(csv.reader(io.StringIO(line), delimiter=delimiter))
+    names = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
     if all(re.fullmatch(r"\s*[-+]?[\d.]+(e-?\d+)?\s*", name) for name in names):
         raise SchemaError(f"{path.name}: columns: received no line of names, the first line is {line[:60]!r}; allowed: column names first")
     if len(set(names)) < len(names):
