@@ -16,9 +16,9 @@ from workbench.clock import NS_PER_MIN, NS_PER_S, WallClock, monotonic_ns, sleep
 from workbench.errors import AuthError, ConfigError, ConnectionLimitError, HistoryError, SymbolError
 from workbench.sessions import ny_ns
 from workbench.sources.base import FeedState
-from workbench.sources.polygon.rest import RestTimes
+from workbench.sources.live.history import RestTimes
+from workbench.sources.live.link import StreamTimes
 from workbench.sources.polygon.source import DELAY_NS, PolygonSource
-from workbench.sources.polygon.stream import StreamTimes
 from workbench.types import BarSource
 
 TEN_THIRTY = ny_ns(date(2026, 11, 19), 10, 30)

@@ -24,9 +24,9 @@ from workbench.clock import NS_PER_MIN, NS_PER_S, WallClock
 from workbench.hub.hub import Hub
 from workbench.sessions import ny_ns
 from workbench.sources.base import FeedState
-from workbench.sources.polygon.rest import RestTimes
+from workbench.sources.live.history import RestTimes
+from workbench.sources.live.link import StreamTimes
 from workbench.sources.polygon.source import PolygonSource
-from workbench.sources.polygon.stream import StreamTimes
 
 STOCK, OPTION = "SPY", "O:SPY261218C00700000"
 DAY = date(2026, 11, 19)  # a Thursday

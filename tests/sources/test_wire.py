@@ -9,6 +9,7 @@ import random
 import numpy as np
 import pytest
 
+from workbench.sources.live.rows import BAD_NUMBER, BAD_SYMBOL, BAD_TIME, TOO_MANY_CONDITIONS
 from workbench.sources.polygon import wire
 from workbench.sources.polygon.scan import SCRATCH_ROWS, FrameReader, SymbolSlots, read_slowly, symbol_hash, symbol_words
 from workbench.types import BarSource, SymbolTable, quote_from_row, trade_from_row
@@ -167,11 +168,11 @@ BROKEN_ELEMENTS = {
     "trailing comma": ('{"ev":"T","sym":"MSFT","p":1.5,"s":1,"t":1536036818784,}', wire.NOT_JSON),
     "lost quotation mark": ('{"ev":"T","sym":"MSFT,"p":1.5,"s":1,"t":1536036818784}', wire.NOT_JSON),
     "lost brace": ('{"ev":"T","sym":"MSFT","p":1.5,"s":1,"t":1536036818784', wire.NOT_JSON),
-    "time zero": ('{"ev":"T","sym":"MSFT","p":1.5,"s":1,"t":0}', wire.BAD_TIME),
-    "huge time": ('{"ev":"T","sym":"MSFT","p":1.5,"s":1,"t":99999999999999999999}', wire.BAD_TIME),
-    "no symbol": ('{"ev":"T","sym":"not a symbol","p":1.5,"s":1,"t":1536036818784}', wire.BAD_SYMBOL),
-    "exchange out of range": ('{"ev":"T","sym":"MSFT","x":70000,"p":1.5,"s":1,"t":1536036818784}', wire.BAD_NUMBER),
-    "seven conditions": ('{"ev":"T","sym":"MSFT","p":1.5,"s":1,"c":[1,2,3,4,5,6,7],"t":1536036818784}', wire.TOO_MANY_CONDITIONS),
+    "time zero": ('{"ev":"T","sym":"MSFT","p":1.5,"s":1,"t":0}', BAD_TIME),
+    "huge time": ('{"ev":"T","sym":"MSFT","p":1.5,"s":1,"t":99999999999999999999}', BAD_TIME),
+    "no symbol": ('{"ev":"T","sym":"not a symbol","p":1.5,"s":1,"t":1536036818784}', BAD_SYMBOL),
+    "exchange out of range": ('{"ev":"T","sym":"MSFT","x":70000,"p":1.5,"s":1,"t":1536036818784}', BAD_NUMBER),
+    "seven conditions": ('{"ev":"T","sym":"MSFT","p":1.5,"s":1,"c":[1,2,3,4,5,6,7],"t":1536036818784}', TOO_MANY_CONDITIONS),
     "a bare number": ("17", wire.NOT_AN_EVENT),
     "no kind": ('{"sym":"MSFT","p":1.5}', wire.NOT_AN_EVENT),
     "garbage": ("}}{{", wire.NOT_JSON),

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from workbench.sources.polygon.wire import Columns, RowWriter, decode, salvage
+from workbench.sources.live.rows import Columns
+from workbench.sources.polygon.wire import EventWriter, decode, salvage
 from workbench.types import BAR_DTYPE, QUOTE_DTYPE, TRADE_DTYPE, SymbolTable
 
 SCRATCH_ROWS = 2048
@@ -142,7 +143,7 @@ class FrameReader:
 
     def _read_odd(self, body: bytes, n_odd: int, broken_from: int, ts_recv: int) -> Columns:
         """Read what the kernel left: single elements, and everything after a break in the structure."""
-        writer = RowWriter(self._symbols, ts_recv)
+        writer = EventWriter(self._symbols, ts_recv)
         pieces = [(body[start:end], 0) for start, end in self._odd[:n_odd].tolist()]
         if broken_from >= 0:
             pieces.append((body, broken_from))
@@ -190,7 +191,7 @@ def _copy(rows: np.ndarray, n: int) -> np.ndarray:
 def read_slowly(frame: str | bytes, ts_recv: int, symbols: SymbolTable) -> Columns:
     """Return one frame as rows by way of msgspec objects."""
     events, broken = decode(frame)
-    writer = RowWriter(symbols, ts_recv)
+    writer = EventWriter(symbols, ts_recv)
     writer.broken.extend(broken)
     for event in events:
         writer.add(event)

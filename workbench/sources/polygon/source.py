@@ -1,35 +1,29 @@
 """Polygon.io / Massive as a source: live trades, quotes and minute bars of stocks and options, and their history.
 
-One connection per market (the provider counts them per account), decoded here, history through REST. A refused live feed
-is not the end: where REST is allowed, closed minutes are read from there every so often, and the status says so. Floor 2.
+One connection per market (the provider counts them per account), decoded here, history through REST. Floor 2.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
-
-from workbench.clock import NS_PER_MIN, NS_PER_S, Clock, WallClock
-from workbench.errors import AuthError, ConfigError, SourceError, SymbolError, choices
+from workbench.clock import NS_PER_S, Clock, WallClock
+from workbench.errors import ConfigError, choices
 from workbench.sessions import SessionCalendar
-from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, SourceInfo
-from workbench.sources.polygon.rest import MinuteHistory, RestTimes
+from workbench.sources.base import SourceInfo
+from workbench.sources.live.api_key import ApiKey
+from workbench.sources.live.history import RestTimes
+from workbench.sources.live.link import Listener, StreamTimes
+from workbench.sources.live.source import LiveSource, trading_test
+from workbench.sources.polygon.rest import PolygonHistory
 from workbench.sources.polygon.scan import FrameReader
-from workbench.sources.polygon.stream import CHANNEL_NAMES, Stream, StreamTimes
-from workbench.sources.polygon.vendor import PACKAGES, ApiKey, load
-from workbench.sources.polygon.wire import StatusEvent, UnknownEvent
-from workbench.types import check_symbol
-
-log = logging.getLogger(__name__)
+from workbench.sources.polygon.stream import CHANNEL_NAMES, PolygonStream
+from workbench.sources.polygon.vendor import PACKAGES, load
+from workbench.sources.polygon.wire import StatusEvent
+from workbench.types import SymbolTable
 
 DELAY_NS = 15 * 60 * NS_PER_S  # of the delayed feed, measured to be exactly this
-MARKETS = ("stocks", "options")
 
 
 class DelayedClock(WallClock):
@@ -47,19 +41,7 @@ class DelayedClock(WallClock):
         return self._clock.now_ns() - self._delay_ns
 
 
-@dataclass(slots=True)
-class _Leg:
-    """One market's connection and where it stands."""
-
-    stream: Stream
-    reader: FrameReader
-    state: FeedState = FeedState.IDLE
-    reason: str = ""
-    problem: SourceError | None = None
-    polled: dict[str, int] = field(default_factory=dict)  # symbol -> time up to which minutes were read by REST
-
-
-class PolygonSource:
+class PolygonSource(LiveSource):
     """A live provider of stocks and options, through the client of `package`.
 
     Parameters
@@ -97,280 +79,51 @@ class PolygonSource:
         if unknown or not channels:
             raise ConfigError(f"channels: received {choices(unknown[0] if unknown else '', CHANNEL_NAMES)}")
         self._channels = tuple(channels)
-        inner = clock or WallClock()
-        self._delay_ns = DELAY_NS if feed == "delayed" else 0
-        self.clock: Clock = DelayedClock(inner, self._delay_ns) if self._delay_ns else inner
-        self._calendar = calendar or SessionCalendar.xnys()
-        self._stream_times, self._poll_s = stream_times or StreamTimes(), poll_s
-        self._rng = np.random.default_rng(seed)
-        self._history = MinuteHistory(
+        inner, calendar = clock or WallClock(), calendar or SessionCalendar.xnys()
+        delay_ns = DELAY_NS if feed == "delayed" else 0
+        delayed: Clock = DelayedClock(inner, delay_ns) if delay_ns else inner
+        self._stream_times = stream_times or StreamTimes()
+        history = PolygonHistory(
             self._vendor,
             self._key,
             rest_base or PACKAGES[package].rest,
-            clock=self.clock,
+            clock=delayed,
             times=rest_times,
-            is_trading=self._is_trading,
+            is_trading=trading_test(calendar),
             requests_per_minute=requests_per_minute,
         )
-        delay = ", 15 minutes late" if self._delay_ns else ""
-        self._info = SourceInfo(
+        info = SourceInfo(
             name=package,
-            detail=f"{self._host}{delay}",
+            detail=f"{self._host}{', 15 minutes late' if delay_ns else ''}",
             has_trades="T" in channels,
             has_quotes="Q" in channels,
-            delay_ns=self._delay_ns,
+            delay_ns=delay_ns,
         )
-        self._sink: Sink | None = None
-        self._legs: dict[str, _Leg] = {}  # market -> its connection, once a symbol of it is wanted
-        self._wanted: dict[str, None] = {}
-        self._lock = threading.RLock()
-        self._said: tuple[FeedState, str] | None = None
-        self._stopped = threading.Event()
-        self._poller: threading.Thread | None = None
+        super().__init__(info, history, clock=delayed, calendar=calendar, poll_s=poll_s, seed=seed)
 
-    @property
-    def info(self) -> SourceInfo:
-        """What this source is and can do; never the key."""
-        return self._info
+    def _make_stream(self, market: str, listener: Listener) -> PolygonStream:
+        return PolygonStream(
+            self._vendor,
+            self._key,
+            market,
+            self._channels,
+            listener,
+            host=self._host,
+            is_secure=self._is_secure,
+            clock=self.clock,
+            calendar=self._calendar,
+            times=self._stream_times,
+            rng=self._rng.spawn(1)[0],
+        )
 
-    @property
-    def problem(self) -> SourceError | None:
-        """Why the live feed is refused, while it is (AuthError, ConnectionLimitError)."""
-        return next((leg.problem for leg in self._legs.values() if leg.problem is not None), None)
+    def _make_reader(self, market: str, symbols: SymbolTable) -> FrameReader:  # noqa: ARG002
+        return FrameReader(symbols)
 
-    @property
-    def states(self) -> dict[str, FeedState]:
-        """Market -> state of its connection, for the markets that something is subscribed in."""
-        with self._lock:
-            return {market: leg.state for market, leg in self._legs.items()}
+    def _hide(self, text: str) -> str:
+        return self._key.hide_in(text)
 
-    def start(self, sink: Sink) -> None:
-        """Connect, in threads of its own, as soon as a symbol is wanted."""
-        with self._lock:
-            if self._sink is not None:
-                return
-            self._sink = sink
-            self._stopped.clear()
-            self._history.open()
-            wanted = tuple(self._wanted)
-        self.subscribe(wanted)
-
-    def stop(self) -> None:
-        """Close the connections and end the threads; history that waits gives up."""
-        self._stopped.set()
-        self._history.close()
-        with self._lock:
-            legs, self._legs, self._sink, self._said = list(self._legs.values()), {}, None, None
-        for leg in legs:
-            leg.stream.stop()
-        if self._poller is not None:
-            self._poller.join(5.0)
-            self._poller = None
-
-    def subscribe(self, symbols: Iterable[str]) -> None:
-        """Deliver these too. SymbolError for text that is no symbol, and for indices, which are a market of their own."""
-        wanted = [_check_streamed(symbol) for symbol in symbols]
-        with self._lock:
-            self._wanted.update(dict.fromkeys(wanted))
-            if self._sink is None:
-                return
-            for market in MARKETS:
-                mine = [symbol for symbol in wanted if _market_of(symbol) == market]
-                if mine:
-                    self._leg(market).stream.subscribe(mine)
-
-    def unsubscribe(self, symbols: Iterable[str]) -> None:
-        """Stop delivering these."""
-        gone = list(symbols)
-        with self._lock:
-            for symbol in gone:
-                self._wanted.pop(symbol, None)
-            for leg in self._legs.values():
-                leg.stream.unsubscribe(gone)
-
-    def history(self, symbol: str, start_ns: int, end_ns: int) -> History:
-        """Return the closed 1-minute bars with start_ns <= ts_open < end_ns. Blocks; see `MinuteHistory.read` for the errors."""
-        return self._history.read(symbol, start_ns, end_ns)
-
-    def __repr__(self) -> str:
-        return f"<PolygonSource {self._info.name} {self._info.detail}: {', '.join(self._wanted) or 'nothing subscribed'}>"
-
-    # -- connections (Listener) ----------------------------------------------------------------------------------------------
-
-    def on_frame(self, market: str, frame: str | bytes) -> tuple[int, int, list[StatusEvent]]:
-        """Decode one frame and hand its rows on; return (events, newest event time, statuses)."""
-        sink, leg = self._sink, self._legs.get(market)
-        if sink is None or leg is None:
-            return 0, 0, []
-        ts_recv = self.clock.now_ns()
-        columns = leg.reader.read(frame, ts_recv)
-        newest, n_events = 0, len(columns.trades) + len(columns.quotes)
-        if len(columns.trades):
-            newest = int(columns.trades["ts_event"].max())
-            sink.on_trades(columns.trades)
-        if len(columns.quotes):
-            newest = max(newest, int(columns.quotes["ts_event"].max()))
-            sink.on_quotes(columns.quotes)
-        for symbol, rows in columns.bars:
-            n_events += len(rows)
-            newest = max(newest, int(rows["ts_close"].max()))
-            sink.on_bars(symbol, _newest_of_each(rows))
-        for broken in columns.broken:
-            sink.on_reject(broken.reason, broken.symbol, self._key.hide_in(broken.raw.decode("utf-8", "replace")).encode(), ts_recv)
-        for event in columns.others:
-            if isinstance(event, UnknownEvent):
-                sink.on_reject(f"unknown kind of event {event.kind!r}", "", event.raw, ts_recv)
-        return n_events, newest, [event for event in columns.others if isinstance(event, StatusEvent)]
-
-    def on_state(self, market: str, state: FeedState, reason: str, problem: SourceError | None) -> None:
-        """Take a connection's state; tell the sink the state of all together."""
-        with self._lock:
-            leg = self._legs.get(market)
-            if leg is None:
-                return
-            if state is FeedState.REFUSED and isinstance(problem, AuthError) and "API key" not in str(problem) and self._start_polling():
-                reason = f"{reason}. Until then minute bars are read by REST every {self._poll_s:g} s"
-            leg.state, leg.reason, leg.problem = state, reason, problem
-            self._tell()
-
-    def on_away(self, market: str, start_ns: int, end_ns: int, reason: str, symbols: tuple[str, ...]) -> None:
-        """Take a span in which a connection may have missed events."""
-        with self._lock:
-            sink, leg = self._sink, self._legs.get(market)
-            if sink is None or leg is None:
-                return
-            concerned = symbols or leg.stream.symbols
-        sink.on_gap(FeedGap(start_ns, end_ns, reason, concerned))
-
-    def _leg(self, market: str) -> _Leg:
-        """Return a market's connection, making it at the first call."""
-        if market not in self._legs:
-            assert self._sink is not None
-            reader = FrameReader(self._sink.symbols)
-            stream = Stream(
-                self._vendor,
-                self._key,
-                market,
-                self._channels,
-                _Ear(self, market),
-                host=self._host,
-                is_secure=self._is_secure,
-                clock=self.clock,
-                calendar=self._calendar,
-                times=self._stream_times,
-                rng=self._rng.spawn(1)[0],
-            )
-            self._legs[market] = _Leg(stream, reader)
-            threading.Thread(target=reader.warm, name=f"polygon-{market}-warm", daemon=True).start()
-            stream.start()
-        return self._legs[market]
-
-    def _tell(self) -> None:
-        state, reason = _together([leg for leg in self._legs.values() if leg.state is not FeedState.IDLE])
-        if self._sink is not None and self._said != (state, reason):
-            self._said = (state, reason)
-            self._sink.on_status(FeedStatus(state, reason, self.clock.now_ns()))
-
-    # -- minutes by REST while the live feed is refused --------------------------------------------------------------------------
-
-    def _start_polling(self) -> bool:
-        if self._poll_s <= 0:
-            return False
-        if self._poller is None:
-            self._poller = threading.Thread(target=self._poll, name="polygon-poll", daemon=True)
-            self._poller.start()
-        return True
-
-    def _poll(self) -> None:
-        while not self._stopped.is_set():
-            with self._lock:
-                legs = [leg for leg in self._legs.values() if leg.state is FeedState.REFUSED]
-            for leg in legs:
-                for symbol in leg.stream.symbols:
-                    if not self._poll_one(leg, symbol):
-                        return
-            self._stopped.wait(self._poll_s)
-
-    def _poll_one(self, leg: _Leg, symbol: str) -> bool:
-        """Read one symbol's newest minutes; False when that will never work."""
-        now_ns, sink = self.clock.now_ns(), self._sink
-        start = leg.polled.get(symbol, now_ns - 2 * NS_PER_MIN)
-        try:
-            rows = self._history.read(symbol, start - 15 * NS_PER_MIN, now_ns).rows
-        except AuthError as error:
-            log.error("polygon: history is refused too: %s", error)  # noqa: TRY400  the sentence is enough
-            return False
-        except SourceError as error:
-            log.warning("polygon: reading minutes of %s: %s", symbol, error)
-            return not self._stopped.is_set()
-        if len(rows) and sink is not None:
-            leg.polled[symbol] = int(rows["ts_open"][-1])
-            sink.on_bars(symbol, rows)
-        return True
-
-    def _is_trading(self, start_ns: int, end_ns: int) -> bool:
-        """Return whether the market may have traded between two moments; outside the calendar's span: yes."""
-        first, last = self._calendar.span
-        if start_ns < first or end_ns > last:
-            return True
-        return len(self._calendar.between(start_ns, end_ns)) > 0
-
-
-class _Ear:
-    """A stream's listener that knows which market speaks."""
-
-    def __init__(self, source: PolygonSource, market: str) -> None:
-        self._source = source
-        self._market = market
-        self._n_failures = 0
-
-    def on_frame(self, frame: str | bytes) -> tuple[int, int, list[StatusEvent]]:
-        """Pass a frame on; whatever goes wrong with one frame never ends the connection."""
-        try:
-            return self._source.on_frame(self._market, frame)
-        except Exception:
-            self._n_failures += 1
-            if self._n_failures <= 3:
-                log.exception("polygon %s: a frame could not be handled (%d so far)", self._market, self._n_failures)
-            return 0, 0, []
-
-    def on_state(self, market: str, state: FeedState, reason: str, problem: SourceError | None) -> None:
-        """Pass a state on."""
-        self._source.on_state(market, state, reason, problem)
-
-    def on_away(self, market: str, start_ns: int, end_ns: int, reason: str, symbols: tuple[str, ...]) -> None:
-        """Pass a span on."""
-        self._source.on_away(market, start_ns, end_ns, reason, symbols)
-
-
-_WORST_FIRST = (FeedState.STALE, FeedState.RECONNECTING, FeedState.CONNECTING, FeedState.LIVE)
-
-
-def _together(legs: list[_Leg]) -> tuple[FeedState, str]:
-    """Return the state of all connections as one: refused only when all are; else the worst, with every sentence."""
-    alive = [leg for leg in legs if leg.state is not FeedState.REFUSED]
-    reasons = "; ".join(dict.fromkeys(leg.reason for leg in legs if leg.reason))
-    if not alive:
-        return FeedState.REFUSED, reasons
-    return next(state for state in _WORST_FIRST if any(leg.state is state for leg in alive)), reasons
-
-
-def _check_streamed(symbol: str) -> str:
-    if check_symbol(symbol).startswith("I:"):
-        raise SymbolError(f"symbol: received {symbol!r}, an index; allowed: stocks (SPY) and options (O:SPY261218C00700000)")
-    return symbol
-
-
-def _market_of(symbol: str) -> str:
-    return "options" if symbol.startswith("O:") else "stocks"
-
-
-def _newest_of_each(rows: np.ndarray) -> np.ndarray:
-    """Return bars by time, the last sent of each minute: the provider sends a minute again when late prints changed it."""
-    if len(rows) == 1:
-        return rows
-    _, last = np.unique(rows["ts_open"][::-1], return_index=True)
-    return rows[len(rows) - 1 - last]
+    def _take_other(self, market: str, event: Any, ts_recv: int) -> Any:  # noqa: ARG002
+        return event if isinstance(event, StatusEvent) else None
 
 
 def _live_address(package: str, feed: str, base: str | None) -> tuple[str, bool]:

@@ -10,24 +10,34 @@ Floor 2: msgspec and numpy. Field names on the wire: massive.com/docs and the cl
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-import struct
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-import numpy as np
 
-from workbench.errors import SymbolError
-from workbench.types import BAR_DTYPE, MAX_CONDITIONS, MAX_ID_BYTES, QUOTE_DTYPE, TRADE_DTYPE, BarSource, SymbolTable
+from workbench.clock import NS_PER_MIN
+from workbench.sources.live.rows import (
+    BAD_NUMBER,
+    BAD_TIME,
+    BAR_ROW,
+    INT16_MAX,
+    INT64_MAX,
+    LATEST_NS,
+    NO_CONDITIONS,
+    QUOTE_ROW,
+    TOO_MANY_CONDITIONS,
+    TRADE_ROW,
+    Broken,
+    RowWriter,
+    Unfit,
+    UnknownEvent,
+    check,
+    trade_id,
+)
+from workbench.types import MAX_CONDITIONS, BarSource
 
-NS_PER_MIN = 60_000_000_000
-INT16_MAX = 32_767
 INT8_MAX = 127
-INT64_MAX = 2**63 - 1
-LATEST_NS = 9_223_000_000_000_000_000  # 2262; leaves room for the end of a bar
 
 
 # Fields stand in the order in which the wire sends them, and small ones nobody uses are kept: msgspec then finds each field at
@@ -120,21 +130,6 @@ class IndexEvent(msgspec.Struct, frozen=True, gc=False, tag_field="ev", tag="V",
     t: int
 
 
-class UnknownEvent(NamedTuple):
-    """An element that is good JSON but of a kind this file does not know."""
-
-    kind: str
-    raw: bytes
-
-
-class Broken(NamedTuple):
-    """An element that could not be read: why, the symbol as far as it can be told, and its bytes."""
-
-    reason: str
-    symbol: str
-    raw: bytes
-
-
 KnownEvent = TradeEvent | QuoteEvent | MinuteEvent | SecondEvent | StatusEvent | LimitEvent | FairValueEvent | IndexEvent
 Event = KnownEvent | UnknownEvent
 
@@ -145,10 +140,6 @@ _ANY = msgspec.json.Decoder()
 NOT_JSON = "not JSON"
 BAD_FIELD = "field missing or of the wrong type"
 NOT_AN_EVENT = "no event"
-BAD_TIME = "time stamp out of range"
-BAD_NUMBER = "number out of range"
-BAD_SYMBOL = "not a symbol"
-TOO_MANY_CONDITIONS = f"more than {MAX_CONDITIONS} sale conditions"
 
 
 def decode(frame: bytes | str) -> tuple[list[Any], list[Broken]]:
@@ -256,97 +247,57 @@ def to_ns(stamp: int) -> int:
 
 # -- events → rows ---------------------------------------------------------------------------------------------------------
 
-_TRADE = struct.Struct(f"<qqddqihbb{MAX_CONDITIONS}h{MAX_ID_BYTES}s")
-_QUOTE = struct.Struct("<qqddddqihh")
-_BAR = struct.Struct("<qq8dqi4B")
-_NO_CONDITIONS = (0,) * MAX_CONDITIONS
-assert (_TRADE.size, _QUOTE.size, _BAR.size) == (TRADE_DTYPE.itemsize, QUOTE_DTYPE.itemsize, BAR_DTYPE.itemsize)
 
+class EventWriter(RowWriter):
+    """Packs Polygon's events of one frame."""
 
-@dataclass(slots=True)
-class Columns:
-    """One frame as arrays. `others` are the events that have no row: statuses, price bands, index values, unknown kinds."""
-
-    trades: np.ndarray
-    quotes: np.ndarray
-    bars: list[tuple[str, np.ndarray]] = field(default_factory=list)
-    others: list[Any] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
-
-
-class RowWriter:
-    """Packs events of one frame into rows; what does not fit a row becomes a `Broken`."""
-
-    def __init__(self, symbols: SymbolTable, ts_recv: int) -> None:
-        self._symbols = symbols
-        self._ts_recv = ts_recv
-        self._bars: dict[str, bytearray] = {}  # symbol -> packed rows
-        self.trades = bytearray()
-        self.quotes = bytearray()
-        self.others: list[Any] = []
-        self.broken: list[Broken] = []
-
-    def add(self, event: Any) -> None:
-        """Put one event where it belongs."""
+    def _pack(self, event: Any) -> None:
         kind = type(event)
-        try:
-            if kind is TradeEvent:
-                self.trades += self._trade(event)
-            elif kind is QuoteEvent:
-                self.quotes += self._quote(event)
-            elif kind is MinuteEvent:
-                packed = self._bar(event)
-                self._bars.setdefault(event.sym, bytearray()).extend(packed)
-            elif kind is not SecondEvent:
-                self.others.append(event)
-        except SymbolError:
-            self._refuse(event, BAD_SYMBOL)
-        except _Unfit as unfit:
-            self._refuse(event, str(unfit))
+        if kind is TradeEvent:
+            self.trades += self._trade(event)
+        elif kind is QuoteEvent:
+            self.quotes += self._quote(event)
+        elif kind is MinuteEvent:
+            self._add_bar(event.sym, self._bar(event))
+        elif kind is not SecondEvent:
+            self.others.append(event)
 
-    def columns(self) -> Columns:
-        """Return everything added so far."""
-        return Columns(
-            np.frombuffer(self.trades, TRADE_DTYPE),
-            np.frombuffer(self.quotes, QUOTE_DTYPE),
-            [(symbol, np.frombuffer(packed, BAR_DTYPE)) for symbol, packed in self._bars.items()],
-            self.others,
-            self.broken,
-        )
+    def _refused(self, event: Any, reason: str) -> Broken:
+        return Broken(reason, event.sym, msgspec.json.encode(event))
 
     def _trade(self, event: TradeEvent) -> bytes:
         n = len(event.c)
         if n > MAX_CONDITIONS:
-            raise _Unfit(TOO_MANY_CONDITIONS)
+            raise Unfit(TOO_MANY_CONDITIONS)
         for condition in event.c:
-            _check(condition, INT16_MAX)
-        return _TRADE.pack(
+            check(condition, INT16_MAX)
+        return TRADE_ROW.pack(
             _time(event.t),
             self._ts_recv,
             event.p,
             _decimal(event.ds, event.s),
-            _check(event.q, INT64_MAX),
+            check(event.q, INT64_MAX),
             self._symbols.intern(event.sym),
-            _check(event.x, INT16_MAX),
-            _check(event.z, INT8_MAX),
+            check(event.x, INT16_MAX),
+            check(event.z, INT8_MAX),
             n,
-            *(event.c + _NO_CONDITIONS[n:]),
+            *(event.c + NO_CONDITIONS[n:]),
             trade_id(event.i),
         )
 
     def _quote(self, event: QuoteEvent) -> bytes:
         condition = event.c if isinstance(event.c, int) else (event.c[0] if event.c else 0)
-        return _QUOTE.pack(
+        return QUOTE_ROW.pack(
             _time(event.t),
             self._ts_recv,
             math.nan if event.bp == 0 and event.bs == 0 else event.bp,
             math.nan if event.ap == 0 and event.as_ == 0 else event.ap,
             event.bs,
             event.as_,
-            _check(event.q, INT64_MAX),
+            check(event.q, INT64_MAX),
             self._symbols.intern(event.sym),
-            _check(condition, INT16_MAX),
-            _check(event.bx, INT16_MAX),
+            check(condition, INT16_MAX),
+            check(event.bx, INT16_MAX),
         )
 
     def _bar(self, event: MinuteEvent) -> bytes:
@@ -355,27 +306,14 @@ class RowWriter:
         prices = (event.o, event.h, event.l, event.c)
         unknown = math.nan
         volume = _decimal(event.dv, event.v)
-        return _BAR.pack(start, start + NS_PER_MIN, *prices, volume, event.vw, unknown, unknown, 0, 0, BarSource.PROVIDER, 0, 1, 0)
-
-    def _refuse(self, event: Any, reason: str) -> None:
-        self.broken.append(Broken(reason, event.sym, msgspec.json.encode(event)))
-
-
-class _Unfit(ValueError):
-    """A value that no row can hold."""
+        return BAR_ROW.pack(start, start + NS_PER_MIN, *prices, volume, event.vw, unknown, unknown, 0, 0, BarSource.PROVIDER, 0, 1, 0)
 
 
 def _time(stamp: int) -> int:
     ns = to_ns(stamp)
     if ns == 0:
-        raise _Unfit(BAD_TIME)
+        raise Unfit(BAD_TIME)
     return ns
-
-
-def _check(value: int, largest: int) -> int:
-    if not 0 <= value <= largest:
-        raise _Unfit(BAD_NUMBER)
-    return value
 
 
 def _decimal(text: str, otherwise: float) -> float:
@@ -384,10 +322,4 @@ def _decimal(text: str, otherwise: float) -> float:
     try:
         return float(text)
     except ValueError:
-        raise _Unfit(BAD_NUMBER) from None
-
-
-def trade_id(text: str | int) -> bytes:
-    """Return a trade id in at most 20 bytes; a longer one is hashed, since cutting it could make two trades one."""
-    raw = str(text).encode("utf-8", "replace")
-    return raw if len(raw) <= MAX_ID_BYTES else hashlib.blake2b(raw, digest_size=MAX_ID_BYTES // 2).hexdigest().encode()
+        raise Unfit(BAD_NUMBER) from None

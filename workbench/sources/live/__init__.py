@@ -1,0 +1,1 @@
+"""What every live provider needs, whichever client it speaks through: the key, the watched connection, rows, paced history."""
