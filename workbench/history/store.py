@@ -16,7 +16,6 @@ import contextlib
 import functools
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -27,6 +26,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from workbench.errors import StoreError
+from workbench.history.files import replace_file
 from workbench.history.intervals import Span, cut_out, minus, union
 from workbench.sessions import ny_ns, to_ny
 from workbench.types import BAR_DTYPE, Timeframe, check_symbol
@@ -147,7 +147,7 @@ class BarStore:
         rows = rows[order]
         newest = np.r_[rows["ts_open"][1:] != rows["ts_open"][:-1], True] if len(rows) else np.zeros(0, bool)
         path.parent.mkdir(exist_ok=True)
-        _replace(path, lambda partial: _write_parquet(partial, rows[newest]))
+        replace_file(path, lambda partial: _write_parquet(partial, rows[newest]))
 
     def _read_file(self, symbol: str, path: Path) -> np.ndarray:
         return self._query([path], np.iinfo(np.int64).min, np.iinfo(np.int64).max, symbol)
@@ -210,7 +210,7 @@ class BarStore:
 
     def _cover(self, symbol: str, spans: list[Span]) -> None:
         folder = self.root / folder_name(symbol)
-        _replace(folder / _COVERAGE, lambda partial: partial.write_text(json.dumps(spans)))
+        replace_file(folder / _COVERAGE, lambda partial: partial.write_text(json.dumps(spans)))
 
 
 def _by_day(rows: np.ndarray) -> Iterator[tuple[date, np.ndarray]]:
@@ -233,31 +233,6 @@ def _write_parquet(path: Path, rows: np.ndarray) -> None:
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({name: np.ascontiguousarray(rows[name]) for name in STORED}), path, compression="zstd")
-
-
-def _replace(path: Path, write: Any) -> None:
-    """Write a new file beside `path`, force it to the disk, then put it in the place of the old one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    try:
-        write(partial)
-        with partial.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        partial.replace(path)
-        _sync_folder(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the renaming to the disk, where the system lets a folder be opened."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 @contextlib.contextmanager
