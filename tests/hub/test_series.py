@@ -363,3 +363,22 @@ def test_a_series_shows_itself_in_a_notebook_without_trusting_the_symbol():
     assert "2026-11-18 10:00" in html
     assert "1,234" in html
     assert "forming" in html
+
+
+def test_a_number_is_seen_only_when_the_series_that_has_it_says_so():
+    """A reader that looked in between took the change for told, and it was lost to him for good."""
+    seen = []
+
+    class Watched(Numbering):
+        def __setattr__(self, name, value):
+            if name == "seq" and value:
+                seen.append((value, series.seq, len(series._log)))
+            super().__setattr__(name, value)
+
+    series = Series("SPY", Timeframe.parse("1m"), 100, Watched(1))
+    series.append(bar(TEN))
+    series.upsert(np.concatenate([bar(TEN + MIN), bar(TEN + 2 * MIN)]))
+    series.upsert(bar(TEN, close=101.0))
+    series.upsert(bar(TEN - MIN))
+    series.reset()
+    assert seen == [(1, 1, 1), (3, 3, 3), (4, 4, 4), (5, 5, 5), (6, 6, 0)]

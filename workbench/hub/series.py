@@ -36,7 +36,8 @@ class Numbering:
     `epoch`: which life of the hub the numbers belong to. `seq`: the newest number given. `changes`: grows with every number and
     with every publication of a forming bar: unchanged means that nobody has anything to read.
 
-    A number is given while its series is locked: who reads `seq` first and the series after it finds all up to that number.
+    A number shows here last, when its series holds what it numbers and says so: who reads `seq` first and then any series, even
+    without its lock, finds all up to that number.
     """
 
     __slots__ = ("changes", "epoch", "seq")
@@ -45,11 +46,10 @@ class Numbering:
         self.epoch = epoch
         self.seq = self.changes = 0
 
-    def take(self, n: int = 1) -> int:
-        """Give `n` numbers and return the last of them."""
-        self.seq += n
-        self.changes += n
-        return self.seq
+    def show(self, seq: int) -> None:
+        """Let readers know of all changes up to `seq`, which are in place."""
+        self.changes += seq - self.seq
+        self.seq = seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,12 @@ class Series:
     def append(self, row: np.ndarray) -> None:
         """Add a closed bar newer than all others; `row` is stamped with its sequence number in place."""
         with self._lock:
-            self.seq = self._numbering.take()
+            self.seq = self._numbering.seq + 1
             self._n_changes += 1
             row["seq"] = self.seq
             self._bars.append(row)
             self._log.append(row)
+            self._numbering.show(self.seq)
 
     def upsert(self, rows: np.ndarray) -> int:
         """Merge closed bars by ts_open (sorted, unique): same stamp replaces with the next revision, other stamps are put in place.
@@ -132,12 +133,13 @@ class Series:
     def reset(self) -> None:
         """Forget everything; every cursor will be told: the reset takes a number, and who has not read it gets a snapshot."""
         with self._lock:
-            self.seq = self._reset_seq = self._numbering.take()
+            self.seq = self._reset_seq = self._numbering.seq + 1
             self._n_changes += 1
             self._bars.clear()
             self._log.clear()
             self._forming = None
             self._forming_version += 1
+            self._numbering.show(self.seq)
 
     def _merge(self, held: np.ndarray, rows: np.ndarray) -> int:
         opens = held["ts_open"]
@@ -170,12 +172,13 @@ class Series:
         return len(fresh)
 
     def _stamp(self, rows: np.ndarray) -> None:
-        self.seq = self._numbering.take(len(rows))
+        self.seq = self._numbering.seq + len(rows)
         self._n_changes += len(rows)
         rows["seq"] = np.arange(self.seq + 1 - len(rows), self.seq + 1)
 
     def _publish(self, rows: np.ndarray) -> None:
         self._log.extend(rows)
+        self._numbering.show(self.seq)
 
     # -- read by anyone ----------------------------------------------------------------------------------------------------
 
