@@ -256,7 +256,7 @@ def test_only_the_clock_reads_the_time(root):
 
 
 def test_chance_is_seeded_and_passed_in(root):
-    found = offences(root, CHANCE_CALLS, but=())
+    found = offences(root, CHANCE_CALLS, but={"door/chance.py"})  # tokens and salts: what can be told again protects nothing
     for inner, path in sources(root, "workbench", "apps"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and dotted(node.func).endswith("default_rng") and not node.args and not node.keywords:

@@ -14,6 +14,7 @@ WorkbenchError
 │   └── HistoryError       history could not be read, or could not be proved complete
 ├── CalendarError          a time outside the calendar's span
 ├── StoreError             bars could not be written or read (disk full, permission)
+├── DoorError              who asks may not, or has not said who it is
 └── PortInUseError         the address to serve on is taken
 
 Bad market data never raises: it is quarantined with a reason and counted (see `hub/clean.py`).
@@ -81,6 +82,10 @@ class CalendarError(WorkbenchError, ValueError):
 
 class StoreError(WorkbenchError):
     """Bars could not be written or read back."""
+
+
+class DoorError(WorkbenchError):
+    """Who asks may not do this, or has not said who it is."""
 
 
 class PortInUseError(WorkbenchError, OSError):
