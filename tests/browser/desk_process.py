@@ -153,7 +153,7 @@ class Side:
         """Where the market stands [s UTC], how many history reads are under way, what failed."""
         health = self.engine.hub.health()
         return {
-            "now": self.engine.hub._market_ns() / 1e9, "backfilling": health.backfilling, "errors": health.errors,
+            "now": self.engine.hub._writer.applied_ns / 1e9, "backfilling": health.backfilling, "errors": health.errors,
             "queued": health.queued, "segment": health.segment.name,
         }  # fmt: skip
 

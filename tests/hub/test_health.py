@@ -198,7 +198,7 @@ def test_a_read_that_fails_is_told_until_it_succeeds():
     hub, source, clock = live()
     source.fail = [HistoryError("history of SPY: down")] * 3
     hub.watch("SPY")
-    hub._backfiller._run(hub._backfiller._take())
+    hub._writer.backfiller._run(hub._writer.backfiller._take())
     assert hub.health("SPY").history_trouble == "history of SPY: down; it is tried again by itself"
     assert hub.health("QQQ").history_trouble == ""
     go(hub, clock, TEN + SEC)

@@ -41,7 +41,7 @@ def pandas_minutes(trades: np.ndarray) -> pd.DataFrame:
 
 def assert_is_roll_up(hub: Hub, symbol: str = "SPY") -> None:
     """Every timeframe, closed and forming together, equals a roll-up of the minutes, closed and forming together."""
-    book = hub._books[symbol]
+    book = hub._writer.books[symbol]
     with hub._lock:
         update = book.minutes.snapshot()
         rows = update.rows if update.forming is None else np.concatenate([update.rows, update.forming])
@@ -108,7 +108,7 @@ def test_nothing_is_lost_unseen():
     play(hub, np.concatenate([good[:50], bad, good[50:], again]), until=TEN + 14 * MIN)
     assert hub.health().n_events == len(good) + len(bad) + len(again)
     assert sum(hub.quarantine.counts("SPY").values()) == len(bad) + len(again)
-    held = hub.series("SPY", "1m").rows()["volume"].sum() + hub._builder.volume_without_bar
+    held = hub.series("SPY", "1m").rows()["volume"].sum() + hub._writer._builder.volume_without_bar
     assert held == good["size"].sum()
 
 
@@ -157,7 +157,7 @@ def test_history_never_touches_the_forming_bar():
     source.history_rows["SPY"] = bars(range(OPEN, TEN + 5 * MIN, MIN), price=50.0)
     hub.watch("SPY")
     play(hub, prints([(TEN + SEC, 100.0, 100), (TEN + 30 * SEC, 101.0, 100)]))
-    hub._want("SPY", OPEN, TEN + 5 * MIN)
+    hub._writer.plan.want("SPY", OPEN, TEN + 5 * MIN)
     hub.pump()
     assert hub.series("SPY", "1m").forming["close"].tolist() == [101.0]
     assert hub.series("SPY", "5m").forming["high"].tolist() == [101.0]
@@ -222,7 +222,7 @@ def test_minutes_of_a_gap_are_marked_and_history_repairs_exactly_them():
     assert (rows["ts_open"][rows["is_complete"] == 0] - TEN).tolist() == [0, 3 * MIN, 6 * MIN]  # 0: watching began in it
     assert hub.series("SPY", "5m").rows()["is_complete"].tolist() == [0]
     source.history_rows["SPY"] = bars([TEN + k * MIN for k in range(9)], price=90.0)
-    hub._want("SPY", TEN, TEN + 9 * MIN)
+    hub._writer.plan.want("SPY", TEN, TEN + 9 * MIN)
     hub.pump()
     rows = hub.series("SPY", "1m").rows()
     assert rows["is_complete"].all()
@@ -327,7 +327,7 @@ def test_one_symbol_that_cannot_be_published_does_not_silence_the_others(monkeyp
     hub, _ = replayed()
     for symbol in ("SPY", "QQQ"):
         hub.watch(symbol)
-    monkeypatch.setattr(hub._books["SPY"], "publish", lambda *_: 1 / 0)
+    monkeypatch.setattr(hub._writer.books["SPY"], "publish", lambda *_: 1 / 0)
     play(hub, np.concatenate([prints([(TEN + SEC, 100.0, 100)]), prints([(TEN + SEC, 50.0, 100)], symbol_id=1)]))
     assert hub.series("QQQ", "1m").forming["close"].tolist() == [50.0]
     assert hub.health().errors >= 1
@@ -625,7 +625,7 @@ def test_history_that_fails_is_tried_again_and_told_when_given_up():
     go(hub, clock, TEN)
     assert len(hub.series("SPY", "1m")) == 30
     source.fail = [HistoryError("down")] * 8
-    hub._want("SPY", OPEN, TEN)
+    hub._writer.plan.want("SPY", OPEN, TEN)
     go(hub, clock, TEN + SEC)
     go(hub, clock, TEN + 5 * MIN)
     assert any(gap.reason == "down" for gap in hub.gaps)

@@ -91,7 +91,7 @@ def test_f12_volume_seventeen_times_too_high():
     for _ in range(17):
         play(hub, rows)
     play(hub, rows[:0], until=TEN + 14 * MIN)
-    assert hub.series("SPY", "1m").rows()["volume"].sum() + hub._builder.volume_without_bar == rows["size"].sum()
+    assert hub.series("SPY", "1m").rows()["volume"].sum() + hub._writer._builder.volume_without_bar == rows["size"].sum()
 
 
 def test_f13_last_price_jumps_back_to_a_late_off_exchange_print():
@@ -232,7 +232,7 @@ def test_b11_a_split_halves_history_under_a_live_chart():
     hub.on_trades(prints([(TEN + SEC, 100.0, 100)]))
     go(hub, clock, TEN + MIN + 3 * SEC)
     source.history_rows["SPY"] = bar(TEN, 50.0, volume=100.0, source=BarSource.REST)
-    hub._want("SPY", TEN, TEN + MIN)
+    hub._writer.plan.want("SPY", TEN, TEN + MIN)
     go(hub, clock, TEN + 2 * MIN)
     rows = hub.series("SPY", "1m").rows()
     assert (rows["close"].tolist(), rows["source"].tolist()) == ([100.0], [BarSource.TRADES])  # what was seen stands, its origin is told
@@ -243,7 +243,7 @@ def test_b14_every_bar_says_where_it_is_from_and_a_mixed_one_names_the_weaker():
     hub.series("SPY", "5m")
     source.history_rows["SPY"] = bar(TEN, source=BarSource.REST)
     go(hub, clock, TEN + MIN)
-    hub._want("SPY", TEN, TEN + MIN)
+    hub._writer.plan.want("SPY", TEN, TEN + MIN)
     hub.on_trades(prints([(TEN + MIN + SEC, 100.0, 100)]))
     go(hub, clock, TEN + 6 * MIN)
     assert hub.bars("SPY", "1m")["source"].tolist() == ["rest", "trades"]
@@ -259,7 +259,7 @@ def test_b15_a_stamp_twice_in_a_table_where_history_meets_the_live_feed():
         go(hub, clock, TEN + second * SEC)
         for label in ("1m", "5m"):
             assert hub.bars("SPY", label).index.is_unique
-        hub._want("SPY", TEN - 5 * MIN, clock.ns // MIN * MIN)
+        hub._writer.plan.want("SPY", TEN - 5 * MIN, clock.ns // MIN * MIN)
 
 
 def test_b16_the_average_price_begins_at_midnight_utc_instead_of_the_bell():

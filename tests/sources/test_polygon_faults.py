@@ -281,7 +281,7 @@ class BadDay:
             self._step(5_000)
         for _ in range(3 if self.has_silent_losses else 1):
             self._pass_time(301 * NS_PER_S)
-            assert wait_for(lambda: not self.has_silent_losses or self.hub._last_verify_ns == self.clock.ns), "no comparison with history"
+            assert wait_for(lambda: not self.has_silent_losses or self.hub._writer.plan._last_verify_ns == self.clock.ns), "no comparison with history"
             self.hub.wait_idle(5.0, history=True)
         self._pass_time(ny_ns(DAY, 21) - self.clock.ns)
         assert wait_for(lambda: set(self.source.states.values()) == {FeedState.LIVE}), self.source.states
