@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from workbench.cli.data import bars_app, data_app
+from workbench.cli.door import door_app
 from workbench.errors import ConfigError, SymbolError, TimeframeError, WorkbenchError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(bars_app, name="bars")
 app.add_typer(data_app, name="data")
+app.add_typer(door_app, name="door")
 
 WRONG_COMMAND = (ConfigError, SymbolError, TimeframeError)
 
