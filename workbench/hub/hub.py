@@ -152,6 +152,11 @@ class Hub(MarketReader):
             self._stopped_ns = self.clock.now_ns()
         self._writer.saver.stop()
 
+    @property
+    def is_alive(self) -> bool:
+        """True while the hub's thread runs: what comes is applied."""
+        return self._thread is not None and self._thread.is_alive()
+
     def pump(self) -> None:
         """Apply everything queued, and history that is due, on the calling thread (for use without `start`)."""
         while self._drain() or self._writer.backfiller.run_due():
