@@ -53,10 +53,11 @@ class Hub(MarketReader):
     retry_s : float                 First pause after a failed history read [s].
 
     `tape` holds the newest accepted prints and quotes. `on_accepted`, when set, is told (kind, rows) before rows are published:
-    'trades' TRADE_DTYPE, 'quotes' QUOTE_DTYPE, 'bars' (symbol, BAR_DTYPE) the provider's minutes, 'quarantined' (reason, symbol,
-    ts_recv, raw). One call at a time, on the hub's thread; 'quarantined' also on the thread of a source or reader. It may not call
-    the hub; what it raises is counted as an error and logged. A print that was put aside as far from the market and then proved
-    right comes as 'quarantined' first and among 'trades' later.
+    'trades' TRADE_DTYPE, 'quotes' QUOTE_DTYPE, 'bars' (symbol, BAR_DTYPE) the provider's minutes, 'history' the same read from
+    history, 'quarantined' (reason, symbol, ts_recv, raw), 'gap' (symbol, start_ns, end_ns, reason) a span not wholly seen,
+    'correction' (symbol, ts_event_ns, reason). One call at a time, on the hub's thread; 'quarantined' and 'gap' also on the thread of
+    a source or reader. It may not call the hub; what it raises is counted as an error and logged. A print that was put aside as far
+    from the market and then proved right comes as 'quarantined' first and among 'trades' later.
     """
 
     def __init__(
@@ -126,6 +127,11 @@ class Hub(MarketReader):
     @on_accepted.setter
     def on_accepted(self, told: Callable[[str, Any], None] | None) -> None:
         self._writer.on_accepted = told
+
+    @property
+    def applied_ns(self) -> int:
+        """Market time up to which events are applied [ns UTC]; a replay's clock may be ahead of it."""
+        return self._writer.applied_ns
 
     # -- running -----------------------------------------------------------------------------------------------------------
 

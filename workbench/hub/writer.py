@@ -119,7 +119,7 @@ class Writer:
             minute = int(row["ts_event"]) // NS_PER_MIN * NS_PER_MIN
             held_from = self.book(symbol).minutes.first_ns
             if held_from is not None and minute >= held_from:  # a minute that nobody holds needs no repair
-                self.gaps.away(symbol, minute, minute + NS_PER_MIN, "a print came too late for its minute")
+                self._miss(symbol, minute, minute + NS_PER_MIN, "a print came too late for its minute")
                 self.plan.want(symbol, minute, minute + NS_PER_MIN)
 
     def _apply_quotes(self, rows: np.ndarray) -> None:
@@ -160,6 +160,11 @@ class Writer:
     def _tell_quarantined(self, one: Quarantined) -> None:
         self._accept("quarantined", (one.reason, one.symbol, one.ts_recv, one.raw))
 
+    def _miss(self, symbol: str, start_ns: int, end_ns: int, reason: str) -> None:
+        """Note a span whose prints were not all seen."""
+        self.gaps.away(symbol, start_ns, end_ns, reason)
+        self._accept("gap", (symbol, start_ns, end_ns, reason))
+
     # -- what is said of the feed --------------------------------------------------------------------------------------------
 
     def _apply_status(self, status: FeedStatus) -> None:
@@ -173,7 +178,7 @@ class Writer:
         start = gap.start_ns // NS_PER_MIN * NS_PER_MIN
         end = -(-gap.end_ns // NS_PER_MIN) * NS_PER_MIN
         for symbol in gap.symbols or tuple(self.watched):
-            self.gaps.away(symbol, start, end, gap.reason)
+            self._miss(symbol, start, end, gap.reason)
             if self.book(symbol).distrust(start, end, self.applied_ns):
                 self.dirty.add(symbol)
             self.plan.want_again(symbol, start, end)
@@ -186,6 +191,7 @@ class Writer:
             return
         minute = ts_event_ns // NS_PER_MIN * NS_PER_MIN
         self.gaps.away(symbol, minute, minute + NS_PER_MIN, reason)
+        self._accept("correction", payload)
         if book.distrust(minute, minute + NS_PER_MIN, self.applied_ns, any_source=True):
             self.dirty.add(symbol)
         self.plan.want(symbol, minute, minute + NS_PER_MIN)
@@ -217,7 +223,9 @@ class Writer:
         if job.epoch != self.numbering.epoch:
             return
         if outcome.history is not None:
-            self._add_closed(job.symbol, self.clean_bars(job.symbol, outcome.history.rows))
+            good = self.clean_bars(job.symbol, outcome.history.rows)
+            self._accept("history", (job.symbol, good))
+            self._add_closed(job.symbol, good)
             if outcome.history.is_complete:
                 self.gaps.repair(job.symbol, job.start_ns, job.end_ns)
                 return
@@ -302,7 +310,7 @@ class Writer:
         if left_ns is not None or not self._source.info.is_replay:
             start = minute if left_ns is None else left_ns // NS_PER_MIN * NS_PER_MIN
             first = start if minute - start < LONG_GAP_NS else self.plan.week_start(start)
-            self.gaps.away(symbol, start, sure + NS_PER_MIN, "the symbol was not watched before")
+            self._miss(symbol, start, sure + NS_PER_MIN, "the symbol was not watched before")
             self.plan.want(symbol, first, sure + NS_PER_MIN)
         self.plan.ensure(self.book(symbol), FIRST_SESSIONS)
 
