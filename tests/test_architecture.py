@@ -29,7 +29,7 @@ HOMES = {
     "hvplot": ("views/",),
     "streamz": ("hub/series.py", "views/"),
     "ipywidgets": ("views/",),
-    "pydantic": ("config.py", "api/schemas.py"),
+    "pydantic": ("config.py", "api/"),
     "fastapi": ("api/",),
     "starlette": ("api/",),
     "uvicorn": ("api/",),

@@ -178,6 +178,7 @@ class Health(Told):
     errors: Count
     queued: Count
     quarantined: dict[str, int] = Field(description="reason -> events")
+    history_trouble: str = Field(description="why history can't be read at present; empty when it can")
 
 
 class MarketStatus(Told):

@@ -18,6 +18,7 @@ import typer
 
 from workbench.cli.data import bars_app, data_app
 from workbench.cli.door import door_app
+from workbench.cli.hub import hub
 from workbench.errors import ConfigError, SymbolError, TimeframeError, WorkbenchError
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(bars_app, name="bars")
 app.add_typer(data_app, name="data")
 app.add_typer(door_app, name="door")
+app.command()(hub)
 
 WRONG_COMMAND = (ConfigError, SymbolError, TimeframeError)
 

@@ -1,0 +1,374 @@
+"""GET /stream/market: the market as server-sent events, encoded once for all who asked for the same.
+
+One task looks at the hub every `POLL_S` while anybody listens. Closed bars go out at once, open bars, prints, quotes and health at most
+every `STATE_EVERY_S`. A frame of bytes is shared by all readers of a subscription; a reader holds a position and no queue. One that
+is behind is brought to the present in one write: every closed bar it missed, the newest state of all else. A reader that takes
+nothing for `STALL_S` is cut off; it costs its socket's buffer until then, and nobody waits for it.
+
+Runs on the event loop; whatever may wait for the hub runs on threads. Floor 8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from workbench.api.encode import Position, event
+from workbench.api.feed import HEARTBEAT_S, Feed, Wanted
+from workbench.api.params import Since
+from workbench.clock import NS_PER_S, monotonic_ns
+from workbench.hub.hub import Hub
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.01
+STATE_EVERY_S = 0.05
+PULSE_S = 0.5  # readers are woken this often at least, to see whether a heartbeat is due
+STALL_S = 20.0
+PIECE_BYTES = 64 * 1024  # written at once; a reader's buffer never holds much more
+BOOTSTRAP_SHARED_S = 1.0  # readers that come within this time get the same bootstrap, and what changed since
+STRAIGHT = "workbench.send"  # scope extension: the way to the server without the layers that other answers go through
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # a proxy that collects answers would hold bars back
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What one turn told: number of the turn, bytes, and where those stand who were sent them."""
+
+    number: int
+    body: bytes
+    position: Position
+
+
+@dataclass(eq=False, slots=True)
+class Reader:
+    """One connection."""
+
+    number: int = 0  # newest frame that it was sent
+    position: Position = Position(0, 0)  # noqa: RUF009  an immutable default
+    skipped: int = 0  # frames that were conflated
+    writing_since_ns: int | None = None
+    beat_ns: int = 0  # when the next heartbeat is due
+    transport: Any = None  # the connection, where the server tells it
+    task: asyncio.Task[Any] | None = None
+
+    def queued_bytes(self) -> int:
+        """Return what was written and not yet taken by the socket."""
+        return 0 if self.transport is None else int(self.transport.get_write_buffer_size())
+
+    def cut_off(self) -> None:
+        """End the connection at once, whatever is still to be sent."""
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.task is not None:
+            self.task.cancel()
+
+
+class Subscription:
+    """One feed and those who listen to it."""
+
+    def __init__(self, feed: Feed, threads: ThreadPoolExecutor) -> None:
+        self.feed = feed
+        self.readers: set[Reader] = set()
+        self.frame = Frame(0, b"", feed.position)
+        self.is_busy = False
+        self._threads = threads
+        self._next = asyncio.Event()
+        self._state_ns = self._frame_ns = monotonic_ns()
+        self._seen = (0, 0, 0)  # the hub's counts at the last turn with state
+        self._bootstrap: tuple[int, bytes, Position] | None = None  # stopwatch, bytes, where it ends
+        self._catching: dict[tuple[Position, int], asyncio.Future[bytes]] = {}  # (from, to frame) -> bytes, of the present frame only
+        self._one_at_a_time = asyncio.Lock()
+
+    def is_due(self, hub: Hub, seen: tuple[int, int, int], now_ns: int) -> bool:
+        """Return whether a turn would tell something."""
+        if self.is_busy:
+            return False
+        position = self.feed.position
+        if (hub.epoch, hub.seq) != position or now_ns - self._frame_ns >= PULSE_S * NS_PER_S:
+            return True
+        return now_ns - self._state_ns >= STATE_EVERY_S * NS_PER_S and seen != self._seen
+
+    async def turn(self, seen: tuple[int, int, int] = (0, 0, 0)) -> None:
+        """Read what is new and hand it to all who listen."""
+        self.is_busy = True
+        try:
+            async with self._one_at_a_time:
+                now = monotonic_ns()
+                with_state = now - self._state_ns >= STATE_EVERY_S * NS_PER_S
+                if with_state:
+                    self._state_ns, self._seen = now, seen
+                body = await self._run(lambda: self.feed.collect(with_state=with_state))
+                if body or now - self._frame_ns >= PULSE_S * NS_PER_S:
+                    self._publish(body, now)
+                elif self.feed.position != self.frame.position:
+                    self.frame = Frame(self.frame.number, self.frame.body, self.feed.position)
+        except Exception:
+            log.exception("api: reading %s for a stream failed; tried again", ", ".join(self.feed.wanted.symbols))
+            await asyncio.sleep(PULSE_S)
+        finally:
+            self.is_busy = False
+
+    def _publish(self, body: bytes, now_ns: int) -> None:
+        self.frame = Frame(self.frame.number + 1, body, self.feed.position)
+        self._frame_ns = now_ns
+        self._catching.clear()
+        self.wake()
+
+    def wake(self) -> None:
+        """Let every reader look."""
+        woken, self._next = self._next, asyncio.Event()
+        woken.set()
+
+    async def wait(self) -> None:
+        """Return when there is a new frame, or something else to look at."""
+        await self._next.wait()
+
+    async def opening(self) -> tuple[bytes, Position, bool]:
+        """Return a bootstrap, where it ends, and whether it is of this moment; made once for all who come at about the same time."""
+        async with self._one_at_a_time:
+            now, known, upto = monotonic_ns(), self._bootstrap, self.feed.position
+            is_fresh = known is None or now - known[0] > BOOTSTRAP_SHARED_S * NS_PER_S or known[2].epoch != upto.epoch
+            if known is None or is_fresh:
+                known = self._bootstrap = (now, await self._run(lambda: self.feed.bootstrap(upto)), upto)
+        return known[1], known[2], is_fresh
+
+    async def catch_up(self, since: Position, frame: Frame) -> bytes:
+        """Return what brings a reader from a position to a frame; worked out once for all who stand there."""
+        key = (since, frame.number)
+        found = self._catching.get(key)
+        if found is None:
+            found = asyncio.ensure_future(self._run(lambda: self.feed.catch_up(since, frame.position)))
+            self._catching[key] = found
+        return await asyncio.shield(found)
+
+    async def _run(self, work: Callable[[], bytes]) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the streams did since the start."""
+
+    opened: int = 0
+    frames_sent: int = 0
+    bytes_sent: int = 0
+    skipped: int = 0
+    cut_off: int = 0
+    resumed: int = 0
+
+
+@dataclass
+class Streams:
+    """All subscriptions of one hub, and the task that serves them."""
+
+    hub: Hub
+    threads: ThreadPoolExecutor
+    counts: Counts = field(default_factory=Counts)
+    stall_s: float = STALL_S
+    is_closing: bool = False
+    _subscriptions: dict[Wanted, Subscription] = field(default_factory=dict)
+    _opening: dict[Wanted, asyncio.Future[Feed]] = field(default_factory=dict)
+    _pump: asyncio.Task[None] | None = None
+    _turns: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def n_subscriptions(self) -> int:
+        """Distinct subscriptions."""
+        return len(self._subscriptions)
+
+    def readers(self) -> list[Reader]:
+        """Return everybody who listens."""
+        return [reader for subscription in tuple(self._subscriptions.values()) for reader in tuple(subscription.readers)]
+
+    def lags(self) -> list[int]:
+        """Return, for each reader, how many numbers the hub has given that it was not sent yet."""
+        seq = self.hub.seq
+        return [max(0, seq - reader.position.seq) for reader in self.readers()]
+
+    async def join(self, wanted: Wanted, reader: Reader) -> Subscription:
+        """Return the subscription, which this reader listens to from now on."""
+        if wanted not in self._subscriptions:
+            opening = self._opening.get(wanted)
+            if opening is None:
+                work = asyncio.get_running_loop().run_in_executor(self.threads, Feed, self.hub, wanted)
+                opening = self._opening[wanted] = asyncio.ensure_future(work)
+                opening.add_done_callback(lambda _: self._opening.pop(wanted, None))
+            feed = await asyncio.shield(opening)
+            self._subscriptions.setdefault(wanted, Subscription(feed, self.threads))
+        subscription = self._subscriptions[wanted]
+        subscription.readers.add(reader)
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._serve())
+        return subscription
+
+    def leave(self, wanted: Wanted, reader: Reader) -> None:
+        """Let a reader go; the last one closes its subscription."""
+        subscription = self._subscriptions.get(wanted)
+        if subscription is not None:
+            subscription.readers.discard(reader)
+            if not subscription.readers:
+                del self._subscriptions[wanted]
+
+    async def _serve(self) -> None:
+        """Look at the hub while anybody listens."""
+        hub = self.hub
+        while self._subscriptions:
+            now = monotonic_ns()
+            seen = (hub.changes, hub.tape.n_trades, hub.tape.n_quotes)
+            for subscription in tuple(self._subscriptions.values()):
+                if subscription.is_due(hub, seen, now):
+                    turn = asyncio.create_task(subscription.turn(seen))
+                    self._turns.add(turn)
+                    turn.add_done_callback(self._turns.discard)
+                self._cut_off_stalled(subscription, now)
+            await asyncio.sleep(POLL_S)
+
+    def _cut_off_stalled(self, subscription: Subscription, now_ns: int) -> None:
+        for reader in tuple(subscription.readers):
+            since = reader.writing_since_ns
+            if since is not None and now_ns - since > self.stall_s * NS_PER_S:
+                self.counts.cut_off += 1
+                reader.writing_since_ns = None
+                reader.cut_off()
+
+    async def close(self, within_s: float = 1.0) -> None:
+        """End every stream: readers are told by the end of their answer, stalled ones are cut off."""
+        self.is_closing = True
+        for subscription in tuple(self._subscriptions.values()):
+            subscription.wake()
+        deadline = monotonic_ns() + int(within_s * NS_PER_S)
+        while self.readers() and monotonic_ns() < deadline:  # noqa: ASYNC110  they end one by one
+            await asyncio.sleep(POLL_S)
+        for reader in self.readers():
+            reader.cut_off()
+        if self._pump is not None:
+            self._pump.cancel()
+
+
+class MarketStream(Response):
+    """The answer to one reader, written straight to the server."""
+
+    def __init__(self, streams: Streams, wanted: Wanted, since: Since | None, headers: dict[str, str]) -> None:
+        self._streams = streams
+        self._wanted = wanted
+        self._since = since
+        self._headers = HEADERS + [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        self.background = None
+        self.status_code = 200
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the reader leaves, is cut off, or the service ends."""
+        reader = Reader(transport=scope.get("extensions", {}).get("workbench.transport"), task=asyncio.current_task())
+        send = scope.get("extensions", {}).get(STRAIGHT, send)
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        gone = asyncio.create_task(_gone(receive))
+        try:
+            subscription = await self._streams.join(self._wanted, reader)
+            gone.add_done_callback(lambda _: subscription.wake())
+            self._streams.counts.opened += 1
+            await self._tell(_Line(reader, subscription, self._streams, send, gone))
+        finally:
+            self._streams.leave(self._wanted, reader)
+            gone.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await gone
+        if not gone.done() or gone.cancelled():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _tell(self, line: _Line) -> None:
+        await line.write(line.subscription.feed.hello())
+        await line.open(self._since)
+        while not self._streams.is_closing and not line.is_gone:
+            if line.is_behind:
+                await line.go_on()
+            else:
+                await line.subscription.wait()
+
+
+@dataclass(slots=True)
+class _Line:
+    """One reader's side of a stream: brings it from frame to frame."""
+
+    reader: Reader
+    subscription: Subscription
+    streams: Streams
+    send: Send
+    gone: asyncio.Task[None]
+
+    @property
+    def is_gone(self) -> bool:
+        return self.gone.done()
+
+    @property
+    def is_behind(self) -> bool:
+        return self.reader.number != self.subscription.frame.number
+
+    async def open(self, since: Since | None) -> None:
+        """Bring a new reader to the present frame: by what it missed, or by a bootstrap."""
+        subscription, reader, body, is_all = self.subscription, self.reader, b"", False
+        if since is None:
+            body, position, is_all = await subscription.opening()
+        else:
+            position = Position(self.streams.hub.epoch if since.epoch is None else since.epoch, since.seq)
+            self.streams.counts.resumed += 1
+            if position > subscription.feed.position:
+                await subscription.turn()  # told by another feed, which had looked a moment later
+        frame = subscription.frame
+        if not is_all:
+            body += await subscription.catch_up(position, frame)
+        reader.number, reader.position = frame.number, frame.position
+        reader.beat_ns = monotonic_ns() + int(HEARTBEAT_S * NS_PER_S)
+        await self.write(body)
+
+    async def go_on(self) -> None:
+        """Send the newest frame, or all that was missed."""
+        reader, frame = self.reader, self.subscription.frame
+        n_missed = frame.number - reader.number - 1
+        body = frame.body
+        if n_missed:
+            body = await self.subscription.catch_up(reader.position, frame)
+            reader.skipped += n_missed
+            self.streams.counts.skipped += n_missed
+        reader.number, reader.position = frame.number, frame.position
+        if monotonic_ns() >= reader.beat_ns:
+            body += self._heartbeat()
+        if body:
+            await self.write(body)
+
+    def _heartbeat(self) -> bytes:
+        reader, hub = self.reader, self.streams.hub
+        reader.beat_ns += int(HEARTBEAT_S * NS_PER_S)
+        told = {"epoch": reader.position.epoch, "seq": reader.position.seq, "ts_ns": hub.clock.now_ns()}
+        told |= {"queued_bytes": reader.queued_bytes(), "skipped_ticks": reader.skipped, "lag": max(0, hub.seq - reader.position.seq)}
+        return event("heartbeat", told)
+
+    async def write(self, body: bytes) -> None:
+        """Write in pieces; returns when the connection has room again."""
+        self.reader.writing_since_ns = monotonic_ns()
+        for start in range(0, len(body), PIECE_BYTES):
+            piece = body if len(body) <= PIECE_BYTES else body[start : start + PIECE_BYTES]
+            await self.send({"type": "http.response.body", "body": piece, "more_body": True})
+            if self.is_gone:
+                return
+            self.reader.writing_since_ns = monotonic_ns()
+        self.reader.writing_since_ns = None
+        self.streams.counts.frames_sent += 1
+        self.streams.counts.bytes_sent += len(body)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
