@@ -103,7 +103,9 @@ def test_nothing_is_lost_unseen():
     hub, _ = replayed()
     hub.watch("SPY")
     good = tape(4)
-    bad = prints([(TEN + SEC, -1.0, 100), (TEN + SEC, np.nan, 100), (TEN + SEC, 100.0, -5), (TEN + SEC, 100.0, 100, 499)], first_sequence=900)
+    bad = prints(
+        [(TEN + SEC, -1.0, 100), (TEN + SEC, np.nan, 100), (TEN + SEC, 100.0, -5), (TEN + SEC, 100.0, 100, 499)], first_sequence=900
+    )
     again = good[:5].copy()
     play(hub, np.concatenate([good[:50], bad, good[50:], again]), until=TEN + 14 * MIN)
     assert hub.health().n_events == len(good) + len(bad) + len(again)
@@ -349,7 +351,8 @@ def test_what_records_is_told_before_anybody_can_read_it_and_of_accepted_rows_on
     hub.on_reject("no JSON", "?", b"\xff{", TEN)
     hub.pump()
     kinds = [kind for kind, _, _ in told]
-    assert sorted(kinds) == ["bars", "quarantined", "quarantined", "quarantined", "quarantined", "quotes", "trades"]
+    assert sorted(kinds) == ["bars", "gap", "quarantined", "quarantined", "quarantined", "quarantined", "quotes", "trades"]
+    assert next(rows for kind, rows, _ in told if kind == "gap")[::3] == ("SPY", "the symbol was not watched before")
     rows = {kind: rows for kind, rows, _ in told}
     assert rows["trades"].tobytes() == good.tobytes()
     assert rows["quotes"]["bid"].tolist() == [1.0]
@@ -364,15 +367,31 @@ def test_a_print_too_late_for_its_minute_is_recorded_as_put_aside_only():
     hub.watch("SPY")
     play(hub, prints([(TEN + SEC, 100.0, 100)]), until=TEN + 200 * MIN)
     told = []
-    hub.on_accepted = lambda kind, rows: told.append((kind, rows["sequence"].tolist() if kind == "trades" else rows[0]))
+    hub.on_accepted = lambda kind, rows: told.append((kind, rows["sequence"].tolist() if kind == "trades" else rows))
     play(hub, prints([(TEN + 200 * MIN, 100.0, 100), (TEN + 2 * SEC, 100.0, 100)], first_sequence=5))
-    assert told == [("trades", [5]), ("quarantined", "too late for its minute")]
+    assert told[0] == ("trades", [5])
+    assert (told[1][0], told[1][1][0]) == ("quarantined", "too late for its minute")
+    assert told[2:] == [("gap", ("SPY", TEN, TEN + MIN, "a print came too late for its minute"))]
+
+
+def test_what_history_tells_and_what_was_taken_back_is_recorded_too():
+    hub, source, clock = live(TEN)
+    source.history_rows["SPY"] = bars(range(TEN - 3 * MIN, TEN + MIN, MIN))
+    told = []
+    hub.on_accepted = lambda kind, rows: told.append((kind, rows))
+    hub.watch("SPY")
+    go(hub, clock, TEN + 10 * MIN)
+    history = [rows[1] for kind, rows in told if kind == "history" and rows[0] == "SPY"]
+    assert max(rows["ts_open"].max() for rows in history) == TEN
+    hub.on_correction("SPY", TEN + SEC, "cancelled")
+    hub.pump()
+    assert ("correction", ("SPY", TEN + SEC, "cancelled")) in told
 
 
 def test_a_recorder_that_fails_is_counted_and_takes_nothing_else_along(caplog):
     hub, _ = replayed()
-    hub.on_accepted = lambda *_: 1 / 0
     hub.watch("SPY")
+    hub.on_accepted = lambda *_: 1 / 0
     play(hub, prints([(TEN + SEC, 100.0, 100), (TEN + 2 * SEC, -1.0, 100)]))
     assert hub.series("SPY", "1m").forming["close"].tolist() == [100.0]
     assert hub.quarantine.counts() == {"price not a number above 0": 1}
@@ -540,7 +559,9 @@ def test_three_prints_a_day_make_three_minutes_and_their_longer_bars():
 
 @pytest.mark.parametrize("label", ROLLED)
 def test_paging_back_gives_contiguous_bars_equal_to_a_batch_roll_up(label):
-    hub, source = replayed(ny_ns(date(2025, 12, 3), 12))  # Thanksgiving's half day and a holiday lie behind; so does November's clock change
+    hub, source = replayed(
+        ny_ns(date(2025, 12, 3), 12)
+    )  # Thanksgiving's half day and a holiday lie behind; so does November's clock change
     now = hub.clock.now_ns()
     index = CALENDAR.at(now)
     opens = np.concatenate([np.array(minutes_of(row, extended=False)) for row in CALENDAR.sessions[index - 40 : index + 1]])
@@ -700,7 +721,9 @@ def test_a_hub_shows_itself_in_a_notebook():
     assert "<td>SPY</td>" in html
 
 
-@pytest.mark.parametrize("moment", [ny_ns(date(2026, 11, 18), 18), ny_ns(date(2026, 11, 18), 22), ny_ns(date(2026, 11, 21), 12), ny_ns(date(2026, 11, 26), 11)])
+@pytest.mark.parametrize(
+    "moment", [ny_ns(date(2026, 11, 18), 18), ny_ns(date(2026, 11, 18), 22), ny_ns(date(2026, 11, 21), 12), ny_ns(date(2026, 11, 26), 11)]
+)
 def test_a_first_watch_after_hours_at_night_at_the_weekend_or_on_a_holiday_shows_the_last_session(moment):
     hub, source = replayed(moment)
     session = CALENDAR.sessions[CALENDAR.latest(moment)]

@@ -224,7 +224,8 @@ class Writer:
             return
         if outcome.history is not None:
             good = self.clean_bars(job.symbol, outcome.history.rows)
-            self._accept("history", (job.symbol, good))
+            if len(good):
+                self._accept("history", (job.symbol, good))
             self._add_closed(job.symbol, good)
             if outcome.history.is_complete:
                 self.gaps.repair(job.symbol, job.start_ns, job.end_ns)
