@@ -20,7 +20,8 @@ import pytest
 from numba import njit
 
 from workbench.clock import monotonic_ns
-from workbench.hub.rollup import Roller, rollup_all, rollup_columns
+from workbench.hub.rollup import Roller, rollup_all
+from workbench.hub.rollup_columns import rollup_columns
 from workbench.sessions import SessionCalendar, ny_ns
 from workbench.types import BAR_DTYPE, TIMEFRAMES
 

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from tests.oracles import bars_pandas
 from workbench.errors import RecordError, TimeframeError
 from workbench.hub import rollup as rollup_module
-from workbench.hub.rollup import ROLLED, Roller, rollup, rollup_all, rollup_columns
+from workbench.hub import rollup_columns as columns_module
+from workbench.hub.rollup import ROLLED, Roller, rollup, rollup_all
+from workbench.hub.rollup_columns import rollup_columns
 from workbench.sessions import ALL_SEGMENTS, ANCHORS, Segment, SessionCalendar, ny_ns
 from workbench.types import BAR_DTYPE, BarSource, bar_from_row
 
@@ -214,8 +216,9 @@ def test_a_long_history_spread_over_cores_is_the_same_history(calendar, monkeypa
     rows = minutes(calendar, *SPANS[1], keep=0.7)
     columns = {name: rows[name] for name in COLUMNS}
     whole, in_columns = rollup_all(rows, calendar), rollup_columns(columns, calendar)
-    monkeypatch.setattr(rollup_module, "PART", 100)
-    monkeypatch.setattr(rollup_module, "cores", lambda: 3)
+    for module in (rollup_module, columns_module):
+        monkeypatch.setattr(module, "PART", 100)
+        monkeypatch.setattr(module, "cores", lambda: 3)
     for timeframe, spread in rollup_all(rows, calendar).items():
         assert spread.tobytes() == whole[timeframe].tobytes(), timeframe
     for timeframe, spread in rollup_columns(columns, calendar).items():

@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -30,6 +28,7 @@ import numpy as np
 
 from workbench.conditions import EXTENDED_TABLE, REGULAR_TABLE, UNKNOWN
 from workbench.errors import RecordError
+from workbench.hub.cores import cores, share
 from workbench.sessions import SESSION_DTYPE, SessionCalendar
 from workbench.types import BAR_DTYPE, TRADE_DTYPE
 
@@ -165,11 +164,6 @@ def _check_sessions(rows: np.ndarray) -> np.ndarray:
     return writable(np.ascontiguousarray(rows))
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 # -- batch -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -250,9 +244,13 @@ def _build_sorted(
     edges = _minute_edges(ts, min(cores(), len(ts) // PART))
     if len(edges) == 2:
         return _build_part(columns, sessions, 0, len(ts))
-    with ThreadPoolExecutor(len(edges) - 1) as pool:
-        parts = list(pool.map(lambda ab: _build_part(columns, sessions, *ab), itertools.pairwise(edges)))
-    found = [part for part in parts if part is not None]
+    parts: dict[int, Built | None] = {}
+
+    def build_part(a: int, b: int) -> None:
+        parts[a] = _build_part(columns, sessions, a, b)
+
+    share(build_part, itertools.pairwise(edges))
+    found = [part for a in edges[:-1] if (part := parts[a]) is not None]
     if len(found) < len(parts) or any(ts[k - 1] > ts[k] for k in edges[1:-1]):
         return None
     joined = [np.concatenate([getattr(part, name) for part in found]) for name in ("rows", "rejected", "reasons")]

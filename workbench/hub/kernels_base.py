@@ -1,4 +1,4 @@
-"""What `kernels.py`, `kernels_batch.py` and `kernels_roll.py` share: how loops are compiled, the arithmetic of sums, sessions.
+"""What the kernels of the hub share: how loops are compiled, the arithmetic of sums, sessions.
 
 Plain arrays in, plain arrays out; the classes that own the arrays live in `bars.py` and `rollup.py`. Everything is at module level
 and cached on disk (numba's key ignores compile flags, so no function has two variants).

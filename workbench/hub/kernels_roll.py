@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.hub.kernels_base import at, find_session, kernel, merged, put, view_of
+from workbench.hub.kernels_base import at, find_session, kernel, merged
 from workbench.types import BAR_DTYPE
 
 # How a timeframe is cut: from the start of each segment; from 04:00 across segments; by 04:00-anchored clock inside segments;
@@ -277,121 +277,6 @@ def roll_weeks(sessions: Any, parent: int, t: int, places: Any, out: Any) -> Non
         opens, closes = week_of(sessions, find_session(sessions, at(out, i).ts_open))
         i = roll_bucket(out, i, end, opens, closes, at(out, places[t, END]))
         places[t, END] += 1
-
-
-# -- the same on columns -----------------------------------------------------------------------------------------------------------
-
-# Columns of bars, given by address (0 = not there): float64 but the first and the last, int64.
-TS_OPEN, OPEN, HIGH, LOW, CLOSE, VOLUME, N_TRADES, VWAP, TS_CLOSE, N_COLUMNS = range(10)
-_ints, _floats = view_of(np.dtype(np.int64)), view_of(np.dtype(np.float64))
-
-
-@kernel
-def roll_columns(columns: Any, n: int, sessions: Any, plan: Any, places: Any, targets: Any, room: Any) -> int:
-    """Roll columns of 1-minute bars, in time order, up to every timeframe of `plan`; else as `roll_all`.
-
-    `columns`, int64 shape (10,): addresses of the minutes' columns; `targets`, (len(plan), 10): of each timeframe's, `room` long.
-    """
-    ts = _ints(columns[TS_OPEN], n)
-    i = s = 0
-    while i < n:
-        now = at(ts, i)
-        s = find_near(sessions, s, now)
-        j = i + 1
-        if s < 0:
-            s = 0
-        else:
-            end = sessions[s].post_close
-            signs = np.int64(0)
-            while j < n and at(ts, j) < end:
-                signs |= at(ts, j) - at(ts, j - 1) - 1
-                j += 1
-            if signs < 0:
-                return find_disorder(ts, i, j)
-            for t in range(len(plan)):
-                if plan[t, KIND] == WEEKLY:
-                    continue
-                places[t, NOW] = places[t, END]
-                parent = plan[t, PARENT]
-                if parent < 0:
-                    roll_span(columns, n, i, j, sessions, s, plan, t, places, targets[t], room[t])
-                else:
-                    a, b = places[parent, NOW], places[parent, END]
-                    roll_span(targets[parent], room[parent], a, b, sessions, s, plan, t, places, targets[t], room[t])
-        if j < n and at(ts, j) <= at(ts, j - 1):
-            return j
-        i = j
-    for t in range(len(plan)):
-        if plan[t, KIND] == WEEKLY:
-            parent = plan[t, PARENT]
-            roll_span(targets[parent], room[parent], 0, places[parent, END], sessions, 0, plan, t, places, targets[t], room[t])
-    return -1
-
-
-@kernel
-def find_disorder(ts: Any, i: int, j: int) -> int:
-    """Return the first of i+1..j-1 that is not after the one before it."""
-    for k in range(i + 1, j):
-        if ts[k] <= ts[k - 1]:
-            return k
-    return -1
-
-
-@kernel
-def roll_span(columns: Any, n: int, i: int, j: int, sessions: Any, s: int, plan: Any, t: int, places: Any, target: Any, room: int) -> None:
-    """Append to `target` one timeframe's bars of i..j-1, of session `s` (weeks: of any); arithmetic and buckets of `roll_session`."""
-    ts, open_, high = _ints(columns[TS_OPEN], n), _floats(columns[OPEN], n), _floats(columns[HIGH], n)
-    low, close, volume = _floats(columns[LOW], n), _floats(columns[CLOSE], n), _floats(columns[VOLUME], n)
-    has_trades, has_vwap = columns[N_TRADES] != 0, columns[VWAP] != 0
-    n_trades = _floats(columns[N_TRADES] if has_trades else columns[VOLUME], n)
-    vwap = _floats(columns[VWAP] if has_vwap else columns[VOLUME], n)
-    out_ts, out_close_ts, out_open = _ints(target[TS_OPEN], room), _ints(target[TS_CLOSE], room), _floats(target[OPEN], room)
-    out_high, out_low, out_close = _floats(target[HIGH], room), _floats(target[LOW], room), _floats(target[CLOSE], room)
-    out_volume, out_trades, out_vwap = _floats(target[VOLUME], room), _floats(target[N_TRADES], room), _floats(target[VWAP], room)
-    kind, length = plan[t, KIND], plan[t, LENGTH]
-    made = places[t, END]
-    opens = closes = end = np.int64(0)
-    while i < j:
-        now = at(ts, i)
-        if kind == BY_SEGMENT and closes <= now < min(closes + length, end):
-            opens, closes = closes, min(closes + length, end)
-        elif kind == WEEKLY:
-            opens, closes = week_of(sessions, find_session(sessions, now))
-        else:
-            opens, closes = bucket_of(sessions, s, now, kind, length)
-            end = segment_end(sessions, s, now)
-        if closes == 0:
-            i += 1
-            continue
-        top, bottom = at(high, i), at(low, i)
-        total = trades = ref = a = 0.0
-        put(out_open, made, at(open_, i))
-        while True:
-            v = at(volume, i)
-            trades += at(n_trades, i)
-            if v > 0.0:
-                w = at(vwap, i)
-                if total == 0.0:
-                    ref = w
-                a += v * (w - ref)
-                total += v
-            i += 1
-            if i >= j or at(ts, i) >= closes:
-                break
-            top = max(top, at(high, i))
-            bottom = min(bottom, at(low, i))
-        put(out_ts, made, opens)
-        put(out_close_ts, made, closes)
-        put(out_high, made, top)
-        put(out_low, made, bottom)
-        put(out_close, made, at(close, i - 1))
-        put(out_volume, made, total)
-        if has_trades:
-            put(out_trades, made, trades)
-        if has_vwap:
-            put(out_vwap, made, ref + a * (1.0 / total) if total > 0.0 else np.nan)
-        made += 1
-    places[t, END] = made
 
 
 # -- live ------------------------------------------------------------------------------------------------------------------------

@@ -14,14 +14,14 @@ Floor 2. numba is imported at first use.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from workbench.errors import RecordError, TimeframeError, choices
-from workbench.hub.bars import cores, session_rows, writable
+from workbench.hub.bars import session_rows, writable
+from workbench.hub.cores import cores, share
 from workbench.sessions import ANCHORS, Anchor, SessionCalendar
 from workbench.types import BAR_DTYPE, TIMEFRAMES, Timeframe
 
@@ -166,11 +166,7 @@ def _each_family(roll: Callable[[np.ndarray], None], table: np.ndarray, *, sprea
     if len(families) < 2:
         roll(np.arange(len(table)))
         return
-    with ThreadPoolExecutor(min(len(families), cores()) - 1) as pool:
-        others = [pool.submit(roll, family) for family in families[1:]]
-        roll(families[0])
-        for other in others:
-            other.result()
+    share(roll, [(family,) for family in families])
 
 
 def _families(table: np.ndarray) -> list[np.ndarray]:
@@ -198,86 +194,13 @@ def _roll_family(rows: np.ndarray, sessions: np.ndarray, table: np.ndarray, room
     out = np.empty(int(room.sum()), BAR_DTYPE)
     wrong = k.roll_all(rows.view(k.PART_DTYPE), sessions, table, places, out.view(k.PART_DTYPE))
     if wrong >= 0:
-        raise _disorder(rows["ts_open"], wrong)
+        raise disorder(rows["ts_open"], wrong)
     return [out[first:end] for first, end, _ in places.tolist()]
 
 
-def _disorder(ts: np.ndarray, wrong: int) -> RecordError:
+def disorder(ts: np.ndarray, wrong: int) -> RecordError:
+    """Return the error of minutes that are not in order."""
     return RecordError(f"rows_1m: received ts_open {ts[wrong]} after {ts[wrong - 1]}; allowed: ascending, each minute once")
-
-
-# -- batch, columns ---------------------------------------------------------------------------------------------------------------
-
-_NEEDED = ("ts_open", "open", "high", "low", "close", "volume")
-_COLUMNS = (*_NEEDED, "n_trades", "vwap", "ts_close")  # in the kernels' order; of the minutes, the last is not read
-
-
-def rollup_columns(
-    columns: Mapping[str, np.ndarray],
-    sessions: SessionCalendar | np.ndarray,
-    *,
-    timeframes: Iterable[str | Timeframe] = ROLLED,
-    anchor: Anchor = "session_rth",
-    spread: bool = True,
-) -> dict[str, dict[str, np.ndarray]]:
-    """Return what `rollup_all` does from separate columns, label -> column name -> array: a third of the memory is read and written.
-
-    Parameters
-    ----------
-    columns : by name, shape (n,): ts_open (int64 [ns UTC], ascending), open, high, low, close, volume (float64), and where
-        known n_trades and vwap. The answer has the same and ts_close; sources, flags and vw_std need rows.
-    anchor, spread : see `rollup_all`.
-
-    Raises
-    ------
-    RecordError       If a column is missing, lengths differ, or minutes are not in order.
-    TimeframeError    If a timeframe or the anchor is not one the workbench builds.
-    """
-    missing = [name for name in _NEEDED if name not in columns]
-    if missing:
-        raise RecordError(f"columns: received {', '.join(columns)}; missing: {', '.join(missing)}")
-    names = [name for name in _COLUMNS[:-1] if name in columns]
-    given = {name: np.ascontiguousarray(columns[name], np.int64 if name == "ts_open" else np.float64) for name in names}
-    ts = given["ts_open"]
-    for name, column in given.items():
-        if column.shape != (len(ts),):
-            raise RecordError(f"{name}: received shape {column.shape}; allowed: ({len(ts)},), as ts_open")
-    wanted = tuple(Timeframe.parse(t).label for t in timeframes)
-    labels, table = plan(wanted, anchor)
-    made = _roll_columns(given, session_rows(sessions), labels, table, spread=spread)
-    if "1m" in wanted:
-        made["1m"] = {name: column.copy() for name, column in given.items()} | {"ts_close": ts + TIMEFRAMES["1m"].length_ns}
-    return {label: made[label] for label in wanted}
-
-
-def _roll_columns(
-    given: dict[str, np.ndarray], sessions: np.ndarray, labels: tuple[str, ...], table: np.ndarray, *, spread: bool
-) -> dict[str, dict[str, np.ndarray]]:
-    """Return every timeframe of the plan, long histories on all cores."""
-    ts, names = given["ts_open"], [*given, "ts_close"]
-    room = _room(ts, sessions, table)
-    made = [{name: np.empty(n, np.int64 if name.startswith("ts") else np.float64) for name in names} for n in room.tolist()]
-    if not len(ts):
-        return dict(zip(labels, made, strict=True))
-    source, targets = _addresses(given), np.array([_addresses(columns) for columns in made])
-    ends = np.zeros(len(labels), np.int64)
-
-    def roll(family: np.ndarray) -> None:
-        places = np.zeros((len(family), 3), np.int64)
-        wrong = _kernels().roll_columns(
-            source, len(ts), sessions, _sub_table(table, family), places, np.ascontiguousarray(targets[family]), room[family]
-        )
-        if wrong >= 0:
-            raise _disorder(ts, wrong)
-        ends[family] = places[:, 1]
-
-    _each_family(roll, table, spread=spread and len(ts) >= PART)
-    return {label: {name: column[:n] for name, column in bars.items()} for label, bars, n in zip(labels, made, ends.tolist(), strict=True)}
-
-
-def _addresses(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Return where the columns begin in memory, int64 in the kernels' order, 0 for those that are not there."""
-    return np.array([columns[name].ctypes.data if name in columns else 0 for name in _COLUMNS], np.int64)
 
 
 # -- live ------------------------------------------------------------------------------------------------------------------------
