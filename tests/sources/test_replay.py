@@ -597,3 +597,15 @@ def test_recording_of_longer_bars_gives_these_bars_and_longer_ones(hub_of, bars,
     assert all(got[name] == five[name].tolist() for name in ("open", "high", "low", "close", "volume"))
     assert len(closed(hub, "SPY", "15m")["ts_open"]) == 52
     assert hub.health().quarantined == {}
+
+
+def test_longer_bars_are_told_with_their_length_unless_prints_are_recorded_too(prints, tmp_path):
+    folder = tmp_path / "bars"
+    folder.mkdir()
+    five = START + np.arange(30) * 5 * MINUTE
+    frame = pd.DataFrame({"ts": five, "open": 2, "high": 2, "low": 2, "close": 2, "volume": 300})
+    frame.assign(symbol="QQQ").to_csv(folder / "QQQ_5m.csv", index=False)
+    frame.assign(symbol="ZZZ").to_csv(folder / "ZZZ_5m.csv", index=False)
+    assert ReplaySource(folder).info.bar_lengths_ns == {"QQQ": 5 * MINUTE, "ZZZ": 5 * MINUTE}
+    assert ReplaySource(folder, symbols=["ZZZ"]).info.bar_lengths_ns == {"ZZZ": 5 * MINUTE}
+    assert ReplaySource([folder, prints]).info.bar_lengths_ns == {"ZZZ": 5 * MINUTE}

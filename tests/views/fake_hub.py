@@ -15,6 +15,7 @@ from workbench.clock import ReplayClock
 from workbench.errors import SymbolError
 from workbench.hub.series import Cursor, Series
 from workbench.sessions import NY_TZ, Segment, SessionCalendar, to_ns
+from workbench.sources.base import SourceInfo
 from workbench.types import BAR_DTYPE, NS_PER_S, SymbolTable, Timeframe
 
 START_NS = to_ns(datetime(2026, 11, 20, 10, 30, tzinfo=NY_TZ))
@@ -63,6 +64,7 @@ class FakeHealth:
     session_segment: str = "RTH"
     ts_ns: int = 0
     n_events: int = 0
+    history_trouble: str = ""
 
 
 class FakeHub:
@@ -72,7 +74,7 @@ class FakeHub:
         self.symbols = SymbolTable(symbols)
         self.clock = ReplayClock(START_NS)
         self.calendar = SessionCalendar.xnys()
-        self.source_info = SimpleNamespace(name="fake", detail="seed 7", is_replay=False, delay_ns=0, symbols=KNOWN)
+        self.source_info = SourceInfo("fake", "seed 7", symbols=KNOWN)
         self.source = None
         self.epoch = 0
         self.health_record = FakeHealth()

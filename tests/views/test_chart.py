@@ -1,6 +1,7 @@
 """The chart without a browser: what its sources hold always equals what the hub has."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -210,8 +211,40 @@ def test_older_bars_that_cannot_be_read_leave_what_is_shown(chart, hub):
     while chart._older is not None:
         chart._older.exception(10)
         chart.tick()
-    assert "provider is down" in chart.status["note"]
+    assert chart.notes == ["Older bars can't be read: provider is down; move the chart back again to retry"]
     assert len(held(chart)["ts"]) >= len(before)
+    del hub.older
+    chart._handle_msg({"type": "window", "generation": chart.generation, "start": -50, "end": 600, "k": 1})
+    chart._older.result(10)
+    chart.tick()
+    chart._look_at_history()
+    assert (chart.window.base < 0, chart.notes) == (True, [])
+
+
+def test_a_chart_without_bars_says_why_and_stops_saying_so_when_the_read_succeeds(hub):
+    series = hub.series("AAPL", "5m")
+    rows = series.rows()
+    series.reset()
+    hub.watch("AAPL")
+    hub.health_record.history_trouble = "history of AAPL: the provider fails with 503; it is tried again by itself"
+    chart = opened(CandleChart(hub, ChartModel(symbol="AAPL", timeframe="5m")))
+    assert chart.meta["state"] == "empty"
+    (note,) = chart.notes
+    assert note.startswith("History of AAPL can't be read: the provider fails with 503; it is tried again by itself, and this note goes when it succeeds")
+    series.upsert(rows)
+    hub.health_record.history_trouble = ""
+    chart.tick()
+    assert (chart.meta["state"], chart.notes) == ("ready", [])
+
+
+def test_a_recording_of_longer_bars_says_so_on_a_shorter_timeframe(chart, hub):
+    hub.source_info = replace(hub.source_info, bar_lengths_ns={"SPY": 3600 * 10**9})
+    chart._model.show("SPY", "15m")
+    opened(chart)
+    assert chart.notes == ["SPY was recorded in 1h bars: at 15m only the last minute of each is shown; choose 1h or longer"]
+    chart._model.show("SPY", "1h")
+    opened(chart)
+    assert chart.notes == []
 
 
 def test_studies_come_and_go_and_every_drawn_line_has_its_column(chart, hub):

@@ -1,10 +1,12 @@
 """The desk without a browser."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from fake_hub import FakeHub
 
+from workbench.types import TIMEFRAMES
 from workbench.views.desk import Desk
 from workbench.views.health_strip import HealthStrip, health_of, playback_of
 from workbench.views.shelf import Shelf
@@ -46,7 +48,7 @@ def test_it_is_the_same_desk_tomorrow(hub, tmp_path):
     desk = Desk(hub, Shelf(tmp_path))
     do(desk, "layout", 2)
     do(desk, "timeframe", "15m")
-    do(desk, "studies", ["vwap", "ema:20"])
+    do(desk, "study", {"name": "ema:20", "is_on": True})
     do(desk, "look", {"theme": "light"})
     desk.list_view._handle_msg({"do": "add", "symbol": "nvda"})
     desk.list_view._handle_msg({"do": "move", "symbol": "NVDA", "position": 0})
@@ -105,6 +107,76 @@ def test_damaged_preferences_still_open_the_desk(hub, tmp_path):
     assert desk.shell.widths == {}
 
 
+@pytest.mark.parametrize(
+    ("kept", "query", "said"),
+    [
+        ({"symbol": "ZZZZ"}, {}, "There is no symbol 'ZZZZ' in source 'fake'; SPY is shown instead"),
+        ({"symbol": "<b>"}, {}, "There is no symbol '<b>' in source 'fake'; SPY is shown instead"),
+        ({"symbol": "QQQ"}, {"symbol": "zzzz"}, "There is no symbol 'ZZZZ' in source 'fake'; SPY is shown instead"),
+        ({"symbol": "SPY"}, {"tf": "9m"}, "timeframe: received '9m'"),
+    ],
+)
+def test_what_was_kept_or_asked_for_and_is_not_there_is_replaced_with_one_sentence(hub, tmp_path, kept, query, said):
+    Shelf(tmp_path).write("prefs", {"charts": [kept]})
+    desk = Desk(hub, Shelf(tmp_path), query)
+    assert desk.models[0].symbol == "SPY"
+    assert desk.charts[0].meta["state"] == "ready"
+    assert said in desk.shell.greeting
+
+
+def test_an_address_with_a_symbol_nobody_watches_yet_is_followed_without_a_word(hub, tmp_path):
+    desk = Desk(hub, Shelf(tmp_path), {"symbol": "nvda"})
+    assert (desk.models[0].symbol, desk.shell.greeting) == ("NVDA", "")
+
+
+def test_two_quick_clicks_on_indicators_both_count(desk):
+    for name, is_on in (("ema:9", True), ("rsi:14", True), ("vwap", False), ("ema:9", True)):
+        do(desk, "study", {"name": name, "is_on": is_on})
+    assert desk.models[0].studies == ["rsi:14", "ema:9"]
+
+
+def test_the_watchlist_of_yesterday_is_followed_again_and_an_unknown_line_says_why(hub, tmp_path):
+    Shelf(tmp_path).write("watchlist", ["SPY", "NVDA", "ZZZZ"])
+    desk = Desk(hub, Shelf(tmp_path))
+    sent = {}
+    desk.list_view._send_msg = lambda message: [sent.setdefault(symbol, {}).update(line) for symbol, line in message["lines"].items()]
+    for _ in range(3):
+        desk.list_view.tick()
+        for asked in desk.list_view._watches.values():
+            asked.exception(10)
+    assert "NVDA" in hub.watched()
+    assert sent["NVDA"]["last"] is not None
+    assert "'ZZZZ'" in sent["ZZZZ"]["trouble"]
+    assert sent["NVDA"]["trouble"] == ""
+
+
+# -- recordings of longer bars ---------------------------------------------------------------------------------------------
+
+
+def recorded(hub, timeframe):
+    hub.source_info = replace(hub.source_info, bar_lengths_ns={"SPY": TIMEFRAMES[timeframe].length_ns})
+    return hub
+
+
+def test_timeframes_shorter_than_what_was_recorded_are_not_offered_and_say_why(hub, tmp_path):
+    desk = Desk(recorded(hub, "5m"), Shelf(tmp_path))
+    assert set(desk.shell.unfit) == {"1m", "2m", "3m"}
+    said = say(desk)
+    do(desk, "timeframe", "1m")
+    assert desk.models[0].timeframe == "5m"
+    assert said == ["SPY was recorded in 5m bars: at 1m only the last minute of each is shown; choose 5m or longer"]
+    do(desk, "symbol", "QQQ")
+    assert desk.shell.unfit == {}
+
+
+def test_a_desk_opens_on_a_timeframe_that_was_recorded(hub, tmp_path):
+    Shelf(tmp_path).write("prefs", {"charts": [{"timeframe": "5m"}, {"timeframe": "1w"}]})
+    desk = Desk(recorded(hub, "1d"), Shelf(tmp_path))
+    assert [model.timeframe for model in desk.models] == ["1d", "1w"]
+    do(desk, "layout", 4)
+    assert [model.timeframe for model in desk.models] == ["1d", "1w", "1d", "1d"]
+
+
 def test_charts_follow_one_symbol_and_keep_their_own_timeframe(desk):
     do(desk, "layout", 4)
     do(desk, "active", 2)
@@ -122,7 +194,7 @@ def test_arrows_walk_through_the_watchlist(desk):
 
 @pytest.mark.parametrize(
     ("kind", "value", "sentence"),
-    [("symbol", "!!", "symbol: received '!!'"), ("timeframe", "7m", "timeframe: received '7m'"), ("studies", ["foo"], "indicator: received 'foo'"), ("studies", ["ema:nan"], "indicator: received 'ema:nan'"), ("step", "x", "That failed")],
+    [("symbol", "!!", "symbol: received '!!'"), ("timeframe", "7m", "timeframe: received '7m'"), ("study", {"name": "foo", "is_on": True}, "indicator: received 'foo'"), ("study", {"name": "ema:nan", "is_on": True}, "indicator: received 'ema:nan'"), ("step", "x", "That failed")],
 )
 def test_what_makes_no_sense_is_answered_with_one_sentence(desk, kind, value, sentence):
     said = say(desk)
@@ -184,7 +256,7 @@ def test_an_empty_watchlist_costs_nothing(hub):
 
 
 def test_a_simulated_market_never_calls_itself_live(hub):
-    hub.source_info.name = "simulated"
+    hub.source_info = replace(hub.source_info, name="simulated")
     assert health_of(hub)["mode"] == "SIMULATED"
     hub.health_record.mode = "STALE"
     assert health_of(hub)["mode"] == "STALE"

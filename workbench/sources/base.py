@@ -83,6 +83,7 @@ class SourceInfo:
     is_replay: bool = False
     delay_ns: int = 0
     symbols: tuple[str, ...] = field(default_factory=tuple)  # all it knows; empty when it can't list them
+    bar_lengths_ns: dict[str, int] = field(default_factory=dict)  # symbol -> length of its bars, where nothing shorter is known of it
 
 
 class Sink(Protocol):

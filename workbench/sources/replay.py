@@ -99,7 +99,15 @@ class ReplaySource:
         names = ", ".join(p.name for p in listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
         detail = f"{names}, {to_ny(self._span[0]):%Y-%m-%d} to {to_ny(self._span[1]):%Y-%m-%d}"
         ticks, quotes = len(self.tape.trades) > 0, len(self.tape.quotes) > 0
-        return SourceInfo("replay", detail, has_trades=ticks, has_quotes=quotes, is_replay=True, symbols=tuple(self.tape.symbols))
+        return SourceInfo(
+            "replay", detail, has_trades=ticks, has_quotes=quotes, is_replay=True,
+            symbols=tuple(self.tape.symbols), bar_lengths_ns=self._long_bars(),
+        )  # fmt: skip
+
+    def _long_bars(self) -> dict[str, int]:
+        """Return the length of the bars of each symbol of which nothing shorter was recorded, no print either."""
+        printed = {self.tape.symbols.name(int(symbol_id)) for symbol_id in np.unique(self.tape.trades["symbol_id"])}
+        return {symbol: length for symbol, length in self.tape.bar_lengths_ns.items() if symbol not in printed}
 
     def _opening(self) -> int:
         """Return where a replay stands at first: see the class."""

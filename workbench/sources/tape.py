@@ -41,6 +41,7 @@ class Tape:
     bars: np.ndarray = field(default_factory=lambda: np.zeros(0, BAR_DTYPE))
     bar_ids: np.ndarray = field(default_factory=lambda: _NO_IDS)
     notes: list[str] = field(default_factory=list)
+    bar_lengths_ns: dict[str, int] = field(default_factory=dict)  # symbol -> length of its bars, where that is more than a minute
 
     @functools.cached_property
     def times(self) -> dict[str, np.ndarray]:
@@ -68,11 +69,11 @@ class Tape:
     def only(self, names: Iterable[str], ids: SymbolTable) -> Tape:
         """Return the events of some symbols, with the symbol ids of another table."""
         wanted = np.full(len(self.symbols) + 1, -1, np.int32)
-        for name in names:
+        for name in (names := list(names)):
             known = self.symbols.get(name)
             if known is not None:
                 wanted[known] = ids.intern(name)
-        out = Tape(ids)
+        out = Tape(ids, bar_lengths_ns={name: self.bar_lengths_ns[name] for name in names if name in self.bar_lengths_ns})
         out.trades, out.quotes = (_renumbered(rows, wanted) for rows in (self.trades, self.quotes))
         keep = wanted[self.bar_ids] >= 0
         out.bars, out.bar_ids = self.bars[keep], wanted[self.bar_ids[keep]]
@@ -184,7 +185,9 @@ def _add_bars(tape: Tape, recordings: list[Recording]) -> None:
     keep = lengths == shortest[ids]
     for length in np.unique(shortest[np.unique(ids)]):
         if length > NS_PER_MIN:
-            names = _names(tape, np.flatnonzero(shortest == length))
+            long = np.flatnonzero(shortest == length)
+            names = _names(tape, long)
+            tape.bar_lengths_ns |= {tape.symbols.name(int(symbol_id)): int(length) for symbol_id in long}
             tape.notes.append(f"{names}: recorded in {label_of(int(length))} bars; shorter timeframes show only the last minute of each")
     if not keep.all():
         tape.notes.append(f"{_names(tape, np.unique(ids[~keep]))}: recorded in bars of several lengths; the shortest are played")

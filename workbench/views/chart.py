@@ -31,6 +31,7 @@ from workbench.views import theme
 from workbench.views.figures import TIME_AXIS_PX, draw_line, pane_figure, price_figure
 from workbench.views.labels import decimals_of, label_of
 from workbench.views.models import ChartModel, LookModel
+from workbench.views.notes import history_note, unfit_timeframes
 from workbench.views.studies import Study, make_studies
 from workbench.views.window import EMPTY, BarWindow, Change, columns, is_regular, thin
 
@@ -53,7 +54,8 @@ class CandleChart(JSComponent):
     panes = Children(doc="Figures of oscillators, below it.")
     meta = param.Dict(default={}, doc="What is shown: generation, symbol, label, timeframe, decimals, state, message.")
     extent = param.List(default=[0, 1], doc="Place of the oldest bar held by the server; 1 while older ones may exist.")
-    status = param.Dict(default={}, doc="Health of the data: mode, age_s, speed.")
+    status = param.Dict(default={}, doc="Health of the data: mode, age_s, reason, speed, is_reading.")
+    notes = param.List(default=[], doc="Sentences shown on the chart as long as they hold.")
     legend = param.List(default=[], doc="Lines of the studies: column, label, colour, pane.")
     levels = param.List(default=[], doc="Horizontal levels: id, price, label, colour, is_own.")
     times = param.List(default=[], doc="Vertical markers: ts [s UTC], label, colour.")
@@ -73,6 +75,7 @@ class CandleChart(JSComponent):
         self._cursor: Cursor | None = None
         self._load: Future[Any] | None = None
         self._older: Future[Any] | None = None
+        self._older_trouble = ""  # why older bars could not be read when they were last asked for
         self._sent = (0, 0, 1)  # first place, place after the last, k
         self._frame = self._seen = 0
         self._study_values: dict[str, np.ndarray] = {}
@@ -101,6 +104,7 @@ class CandleChart(JSComponent):
         if self._older is not None:
             self._older.cancel()
         self._cursor = self._older = None
+        self._older_trouble = ""
         load = self._load = _OPENS.submit(_watch, self._hub, self._model.symbol, self._model.timeframe)
         wait([load], timeout=PATIENCE_S)
         if load.done():
@@ -128,7 +132,7 @@ class CandleChart(JSComponent):
             self.extent = [self.window.base, 1]
             self._send_window(self.window.end - FIRST_BARS, self.window.end, 1)
             self._send_live()
-            self.status = {**self.status, "is_reading": bool(self._hub.health(self._model.symbol).backfilling)}
+            self._look_at_history()
             self.meta = self._describe("ready" if len(self.window) or len(self.window.forming) else "empty", "")
 
     def _describe(self, state: str, message: str) -> dict[str, Any]:
@@ -144,6 +148,22 @@ class CandleChart(JSComponent):
             "state": state,
             "message": message,
         }
+
+    # -- how far to trust it -----------------------------------------------------------------------------------------------
+
+    def tell(self, state: dict[str, Any], speed: float = 1.0) -> None:
+        """Show how the feed is: `state` as of `health_of`; `speed` is the market's, in market seconds a second."""
+        age_s = state["age_s"] and round(state["age_s"])
+        self.status = {**self.status, "mode": state["mode"], "age_s": age_s, "reason": state["reason"], "speed": speed}
+        self._look_at_history()
+
+    def _look_at_history(self) -> None:
+        """Show whether history is being read, and what is to be said of it."""
+        symbol, timeframe = self._model.symbol, self._model.timeframe
+        health = self._hub.health(symbol)
+        self.status = {**self.status, "is_reading": bool(health.backfilling)}
+        unfit = unfit_timeframes(self._hub.source_info, symbol).get(timeframe, "")
+        self.notes = [note for note in (unfit, history_note(symbol, health.history_trouble), self._older_trouble) if note]
 
     # -- every frame -------------------------------------------------------------------------------------------------------
 
@@ -225,9 +245,10 @@ class CandleChart(JSComponent):
             generation, rows = load.result()
         except Exception as error:  # noqa: BLE001 - older bars are a convenience; what is on screen stays
             self.errors += 1
-            self.extent = [self.window.base, 0]
-            self.status = {**self.status, "note": f"Older bars can't be read: {error}"}
+            self._older_trouble = f"Older bars can't be read: {error}; move the chart back again to retry"
+            self._look_at_history()
             return
+        self._older_trouble = ""
         if generation != self.generation:
             return
         taken = self.window.prepend(self._shown(rows))

@@ -15,13 +15,14 @@ import panel as pn
 import param
 from panel.custom import Child, Children, JSComponent
 
-from workbench.errors import StoreError, WorkbenchError
-from workbench.types import TIMEFRAMES
+from workbench.errors import StoreError, SymbolError, TimeframeError, WorkbenchError
+from workbench.types import TIMEFRAMES, check_symbol
 from workbench.views import theme
 from workbench.views.chart import CandleChart
 from workbench.views.health_strip import HealthStrip
 from workbench.views.labels import label_of
-from workbench.views.models import ChartModel, LookModel, WatchlistModel
+from workbench.views.models import ChartModel, LookModel, WatchlistModel, normal_symbol
+from workbench.views.notes import unfit_timeframes
 from workbench.views.shelf import Shelf
 from workbench.views.studies import parse_study
 from workbench.views.watchlist import Watchlist
@@ -66,6 +67,8 @@ class DeskShell(JSComponent):
     theme = param.String("dark")
     palette = param.String("teal")
     colours = param.Dict(default={}, doc="Theme tokens.")
+    unfit = param.Dict(default={}, doc="Timeframe -> why the symbol can't be shown so.")
+    greeting = param.String("", doc="One sentence for whoever opens the page.")
     health = param.Dict(default={}, doc="For the drawer and the frame.")
     layout = param.Integer(1, doc="How many charts are shown.")
     drawer = param.Boolean(False, doc="Whether the drawer is open.")
@@ -95,7 +98,7 @@ class Desk:
         """`query` is what the address asks for: symbol, tf, theme."""
         self.hub, self.shelf = hub, shelf or Shelf(None)
         self.errors = 0
-        self._last_error = ""
+        self._last_error = self._greeting = ""
         self._turn = self._behind = 0
         self._callback: Any = None
         self._version = self.shelf.version
@@ -109,7 +112,7 @@ class Desk:
         self.strip = HealthStrip(hub)
         self.shell = DeskShell(
             charts=list(self.charts), watchlist=self.list_view, strip=self.strip, layout=len(self.charts),
-            drawer=bool(kept.get("drawer", False)), widths=_sizes(kept.get("widths")),
+            drawer=bool(kept.get("drawer", False)), widths=_sizes(kept.get("widths")), greeting=self._greeting,
         )  # fmt: skip
         self.shell.on_message = self._on_message
         self._follow()
@@ -159,10 +162,8 @@ class Desk:
         state = self.strip.state
         self.shell.health = {**state, "playback": self.strip.playback, "desk_errors": self.errors}
         speed = 0.0 if self.strip.playback.get("is_paused") else self.strip.playback.get("speed", 1.0)
-        age_s = state["age_s"] and round(state["age_s"])
-        for chart, model in zip(self.charts, self.models, strict=True):
-            is_reading = bool(self.hub.health(model.symbol).backfilling)
-            chart.status = {"mode": state["mode"], "age_s": age_s, "reason": state["reason"], "speed": speed, "is_reading": is_reading}
+        for chart in self.charts:
+            chart.tell(state, speed)
 
     # -- charts ------------------------------------------------------------------------------------------------------------
 
@@ -193,6 +194,7 @@ class Desk:
         count = count if count in LAYOUTS else 1
         while len(self.models) < count:
             model = ChartModel(symbol=self.active.symbol, timeframe=LAYOUT_TIMEFRAMES[len(self.models)])
+            self._fit(model)
             self.models.append(model)
             self.charts.append(self._new_chart(model))
         del self.models[count:], self.charts[count:]
@@ -226,12 +228,11 @@ class Desk:
         if kind == "symbol":
             self._show(symbol=str(value))
         elif kind == "timeframe":
+            if str(value) in self._unfit():
+                raise TimeframeError(self._unfit()[str(value)])
             self._show(timeframe=str(value))
-        elif kind == "studies":
-            names = [str(name) for name in value or []]
-            for name in names:
-                parse_study(name)
-            self.active.studies = names
+        elif kind == "study":
+            self._toggle_study(**dict(value or {}))
         elif kind == "regular":
             self.active.is_regular_only = bool(value)
         elif kind == "look":
@@ -263,8 +264,21 @@ class Desk:
         self.shell.param.update(
             symbol=self.active.symbol, label=label_of(self.active.symbol),
             timeframe=self.active.timeframe, studies=list(self.active.studies), is_regular_only=self.active.is_regular_only,
-            theme=self.look.theme, palette=self.look.palette, colours=colours,
+            unfit=self._unfit(), theme=self.look.theme, palette=self.look.palette, colours=colours,
         )  # fmt: skip
+
+    def _toggle_study(self, name: str, is_on: bool) -> None:  # one at a time: of two quick clicks neither can undo the other
+        parse_study(name)
+        self.active.studies = [held for held in self.active.studies if held != name] + [name] * bool(is_on)
+
+    def _unfit(self) -> dict[str, str]:
+        return unfit_timeframes(self.hub.source_info, self.active.symbol)
+
+    def _fit(self, model: ChartModel) -> None:
+        """Choose the shortest timeframe that the recorded bars allow, where they do not allow the one chosen."""
+        unfit = unfit_timeframes(self.hub.source_info, model.symbol)
+        if model.timeframe in unfit and len(unfit) < len(TIMEFRAMES):
+            model.timeframe = next(label for label in TIMEFRAMES if label not in unfit)
 
     # -- what is remembered ------------------------------------------------------------------------------------------------
 
@@ -281,10 +295,29 @@ class Desk:
             self.models[i].studies = [name for name in self.models[i].studies if _is_study(name)]
         if not charts and self.watched.symbols:
             self.models[0].symbol = self.watched.symbols[0]
+        if "symbol" in query:
+            self.models[0].symbol = normal_symbol(query["symbol"])
+        if "tf" in query:
+            try:
+                self.models[0].show(timeframe=query["tf"])
+            except TimeframeError as error:
+                self._greeting = f"{error}; {self.models[0].timeframe} is shown"
+        for model in self.models:
+            self._replace_unknown(model)
+            self._fit(model)
+
+    def _replace_unknown(self, model: ChartModel) -> None:
+        """Show the first symbol watched in place of one that there is not."""
+        first = next(iter(self.hub.watched()), None)
         try:
-            self.models[0].show(query.get("symbol"), query.get("tf"))
-        except WorkbenchError as error:
-            self._last_error = str(error)
+            check_symbol(model.symbol)
+            if model.symbol not in self.hub.watched():
+                self.hub.watch(model.symbol)
+        except SymbolError:  # anything else is said by the chart itself
+            if first is None:
+                return
+            self._greeting = f"There is no symbol {model.symbol!r} in source {self.hub.source_info.name!r}; {first} is shown instead"
+            model.symbol = first
 
     def _follow(self) -> None:
         self.watched.param.watch(lambda *_: self._store(lambda: self.shelf.write("watchlist", self.watched.symbols)), ["symbols"])

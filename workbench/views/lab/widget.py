@@ -163,7 +163,7 @@ class _View:
 
     def _tick_health(self) -> None:
         state = health_of(self._owner.hub)
-        self.candles.status = {"mode": state["mode"], "age_s": state["age_s"] and round(state["age_s"]), "reason": state["reason"]}
+        self.candles.tell(state)
         text = f"{state['mode']} · {state['clock']} NY"
         shown = {"text": text, "tone": TONES.get(state["mode"], ""), "reason": f"{state['detail']} · {state['reason']}"}
         if shown != self.frame.health:

@@ -55,13 +55,15 @@ class Chart {
     this.lastTag = node("div", "wb-tag wb-last", this.over)
     this.tagX = node("div", "wb-tag wb-tag-x", this.over)
     this.tagY = node("div", "wb-tag wb-tag-y", this.over)
-    this.legend = node("div", "wb-legend", this.over)
     this.tip = node("div", "wb-tip", this.over)
     this.live = node("button", "wb-live", this.over)
     this.live.title = "Go to the newest bar (End)"
     this.live.textContent = "»"
     this.notice = node("div", "wb-notice", this.over)
-    this.stale = node("div", "wb-stale", this.over)
+    this.head = node("div", "wb-head", this.over)
+    this.legend = node("div", "wb-legend", this.head)
+    this.stale = node("div", "wb-stale", this.head)
+    this.notes = node("div", "wb-notes", this.head)
     this.paneLegends = []
     this.place()
     this.colour()
@@ -161,6 +163,7 @@ class Chart {
     m.on("markers", () => this.repaint())
     m.on("legend", () => { this.scale(); this.drawLegend() })
     m.on("status", () => this.drawStatus())
+    m.on("notes", () => this.drawNotes())
     m.on("panes", () => {
       this.place()
       setTimeout(() => this.attach(), 60)
@@ -268,8 +271,7 @@ class Chart {
       this.seenLast = this.last
       this.right = null
     }
-    this.notice.className = `wb-notice wb-${meta.state}`
-    this.notice.replaceChildren(node("span", "", null, meta.state === "ready" ? "" : meta.state === "empty" ? `No bars of ${meta.label} at ${meta.timeframe} yet` : meta.message))
+    this.drawNotes()
     this.drawStatus()
     if (this.ready && this.right === null) this.home()
     this.drawLegend()
@@ -842,11 +844,20 @@ class Chart {
     return d.o[i]
   }
 
+  // In an empty chart the middle says why; over bars the notes stand below the legend.
+  drawNotes() {
+    const {state, label, timeframe, message} = this.model.meta, notes = this.model.notes, isEmpty = state === "empty"
+    const text = state === "ready" ? "" : isEmpty ? [`No bars of ${label} at ${timeframe} yet.`, ...notes].join("\n") : message
+    this.notice.className = `wb-notice wb-${state}${isEmpty && notes.length ? " wb-warned" : ""}`
+    this.notice.replaceChildren(node("span", "", null, text))
+    this.notes.replaceChildren(...(state === "ready" ? notes : []).map((note) => node("div", "", null, note)))
+  }
+
   drawStatus() {
     const {mode, age_s, reason} = this.model.status
     const dead = ["STALE", "REFUSED", "DEGRADED"].includes(mode)
     this.root.classList.toggle("wb-is-stale", ["STALE", "REFUSED"].includes(mode))
-    this.stale.style.display = dead ? "block" : "none"
+    this.stale.style.display = dead ? "" : "none"
     if (dead) this.stale.textContent = `${mode}${age_s == null ? "" : ` · last data ${age(age_s)} ago`}${reason ? ` · ${reason}` : ""}`
     if (dead !== this.wasDead) this.repaint()
     this.wasDead = dead
@@ -1006,6 +1017,7 @@ class Chart {
       if (lines.at(-1).length && ctx.measureText([...lines.at(-1), part.textContent].join("  ")).width > room) lines.push([])
       lines.at(-1).push(part.textContent)
     }
+    for (const said of [this.stale, ...this.notes.children]) if (said.textContent && said.style.display !== "none") lines.push([said.textContent])
     lines.forEach((line, i) => ctx.fillText(line.join("  "), 10, 14 + 18 * i))
   }
   png() {

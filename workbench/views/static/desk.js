@@ -22,11 +22,12 @@ export function render({model, view}) {
 class Desk {
   constructor(model) {
     this.model = model
+    this.asked = new Map()           // study -> on or off, clicked and not answered yet
     this.build()
     this.place()
-    model.on("studies", () => { if (String(model.studies) === String(this.wanted)) this.wanted = null })
-    model.on("active", () => { this.wanted = null })
-    for (const p of ["symbol", "timeframe", "studies", "is_regular_only", "theme", "palette", "active", "layout", "label"]) model.on(p, () => this.draw())
+    model.on("studies", () => { for (const [name, on] of this.asked) if (model.studies.includes(name) === on) this.asked.delete(name) })
+    model.on("active", () => this.asked.clear())
+    for (const p of ["symbol", "timeframe", "studies", "is_regular_only", "theme", "palette", "active", "layout", "label", "unfit"]) model.on(p, () => this.draw())
     model.on("colours", () => this.colour())
     model.on("health", () => this.drawHealth())
     model.on("drawer", () => this.drawDrawer())
@@ -48,6 +49,7 @@ class Desk {
     this.drawWidths()
     this.drawDrawer()
     this.drawHealth()
+    if (model.greeting) this.told({say: model.greeting})
   }
 
   remove() {
@@ -108,7 +110,7 @@ class Desk {
     this.frames = this.model.timeframes.map((tf) => {
       const key = Object.keys(KEYS).find((k) => KEYS[k] === tf)
       const b = button(frames, tf.replace("d", "D").replace("w", "W"), key ? `${tf} ( ${key} )` : tf, () => this.send("timeframe", tf))
-      b.dataset.tf = tf
+      Object.assign(b.dataset, {tf, title: b.title})
       return b
     })
     this.hours = button(this.bar, "RTH", "Regular hours only, or with pre-market and after-hours ( E )", () => this.send("regular", !this.model.is_regular_only))
@@ -133,7 +135,7 @@ class Desk {
       box.type = "checkbox"
       box.value = name
       line.append(label)
-      box.addEventListener("change", () => this.send("studies", this.toggled(name, box.checked)))
+      box.addEventListener("change", () => this.toggle(name, box.checked))
       return box
     })
     const form = node("form", "", this.menu), field = node("input", "own", form)
@@ -142,12 +144,14 @@ class Desk {
       e.preventDefault()
       const name = field.value.trim().toLowerCase().split(/[\s:,]+/).join(":")
       field.value = ""
-      if (name) this.send("studies", this.toggled(name, true))
+      if (name) this.toggle(name, true)
     })
     this.extra = node("div", "", this.menu)
   }
-  // Of two clicks in a row the second must know of the first, though the server has not answered yet.
-  toggled(name, on) { return this.wanted = [...(this.wanted ?? this.model.studies).filter((s) => s !== name), ...(on ? [name] : [])] }
+  toggle(name, on) {
+    this.asked.set(name, on)
+    this.send("study", {name, is_on: on})
+  }
 
   buildReplay() {
     const r = this.replay, play = (value) => () => this.send("play", value)
@@ -193,19 +197,15 @@ class Desk {
   draw() {
     const m = this.model
     if (this.find.getRootNode().activeElement !== this.find) { this.find.value = m.label; this.fit() }
-    for (const b of this.frames) b.classList.toggle("on", b.dataset.tf === m.timeframe)
+    for (const b of this.frames) {
+      const why = m.unfit[b.dataset.tf]
+      b.classList.toggle("on", b.dataset.tf === m.timeframe)
+      b.classList.toggle("unfit", !!why)
+      b.title = why ?? b.dataset.title
+    }
     this.hours.classList.toggle("on", m.is_regular_only)
-    const studies = this.wanted ?? m.studies
-    for (const box of this.boxes) box.checked = studies.includes(box.value)
-    const known = new Set(this.boxes.map((b) => b.value))
-    this.extra.replaceChildren(...m.studies.filter((s) => !known.has(s)).map((name) => {
-      const line = node("label", "", null), box = node("input", "", line)
-      box.type = "checkbox"
-      box.checked = true
-      line.append(name.replaceAll(":", " ").toUpperCase())
-      box.addEventListener("change", () => this.send("studies", this.toggled(name, false)))
-      return line
-    }))
+    for (const box of this.boxes) box.checked = this.asked.get(box.value) ?? m.studies.includes(box.value)
+    this.drawExtra(m.studies.filter((s) => !this.boxes.some((b) => b.value === s)))
     this.layouts.forEach((b, i) => b.classList.toggle("on", [1, 2, 4][i] === m.layout))
     this.main.className = `main n${m.layout}`
     this.cells?.forEach((c, i) => c.classList.toggle("active", m.layout > 1 && i === m.active))
@@ -216,6 +216,20 @@ class Desk {
     const address = `${location.pathname}?${query.toString().replaceAll("%3A", ":")}`
     if (m.symbol && address !== location.pathname + location.search) history.replaceState(null, "", address)
     document.title = m.label ? `${m.label} ${m.timeframe}` : "Desk"
+  }
+
+  // Built anew only when there are others: a click between press and release would lose its target.
+  drawExtra(names) {
+    if (String(names) === this.extraShown) return
+    this.extraShown = String(names)
+    this.extra.replaceChildren(...names.map((name) => {
+      const line = node("label"), box = node("input", "", line)
+      box.type = "checkbox"
+      box.checked = true
+      line.append(name.replaceAll(":", " ").toUpperCase())
+      box.addEventListener("change", () => this.toggle(name, box.checked))
+      return line
+    }))
   }
 
   drawHealth() {
@@ -273,7 +287,7 @@ class Desk {
 
   told(data) {
     if (!data.say) return
-    this.wanted = null          // what was asked for may have been refused
+    this.asked.clear()          // what was asked for may have been refused
     this.draw()
     const toast = node("div", "toast", this.toasts, data.say)
     setTimeout(() => toast.remove(), 9000)

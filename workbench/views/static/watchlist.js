@@ -116,6 +116,8 @@ class List {
     const tone = v.change > 0 ? "up" : v.change < 0 ? "down" : ""
     row.classList.toggle("up", tone === "up")
     row.classList.toggle("down", tone === "down")
+    row.classList.toggle("unknown", !!v.trouble)
+    if (v.trouble !== undefined) row.title = v.trouble
     const texts = [null, null, fixed(v.last, d), signed(v.change, d), signed(v.change_pct, 2), signed(v.gap_pct, 2), short(v.volume), fixed(v.relative_volume, 1)]
     texts.forEach((text, i) => { if (text !== null && cells[i].textContent !== text) cells[i].textContent = text })
     cells[5].className = `num ${v.gap_pct > 0 ? "up" : v.gap_pct < 0 ? "down" : ""}`
