@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.hub.book import SymbolBook
+from workbench.clock import NS_PER_MIN
+from workbench.hub.series import Series
 from workbench.indicators.vwap import anchor_starts, vwap
 from workbench.sessions import SessionCalendar
 
@@ -45,31 +46,51 @@ class BoardRow:
         return (self.symbol, *("–" if value is None else format(value, form) for value, form in values))
 
 
-def board_row(book: SymbolBook, calendar: SessionCalendar, now_ns: int) -> BoardRow:
-    """Return the watchlist line of a symbol as of `now_ns`."""
-    forming = book.minutes.forming
+class Boards:
+    """Watchlist lines, each computed anew only when its minutes have changed or a minute has passed."""
+
+    def __init__(self, calendar: SessionCalendar) -> None:
+        self._calendar = calendar
+        self._lines: dict[str, tuple[tuple[int, ...], BoardRow]] = {}  # symbol -> (state it was made of, line)
+
+    def line(self, minutes: Series, held_from: int | None, now_ns: int) -> BoardRow:
+        """Return the line of a one-minute series; `held_from` as of `board_row`."""
+        state = (minutes.epoch, minutes.seq, minutes.forming_version, now_ns // NS_PER_MIN)
+        known = self._lines.get(minutes.symbol)
+        if known is None or known[0] != state:
+            known = self._lines[minutes.symbol] = (state, board_row(minutes, held_from, self._calendar, now_ns))
+        return known[1]
+
+
+def board_row(minutes: Series, held_from: int | None, calendar: SessionCalendar, now_ns: int) -> BoardRow:
+    """Return the watchlist line of a one-minute series as of `now_ns`.
+
+    `held_from`: from this moment on every minute can be held (None: of every session that has any); sessions begun before it say
+    nothing about the usual volume.
+    """
+    forming = minutes.forming
     index = calendar.latest(now_ns)
     session = calendar.sessions[index]
     first = calendar.sessions[max(0, index - RELATIVE_SESSIONS)]
     past = calendar.sessions[max(0, index - RELATIVE_SESSIONS) : index]
-    rows = book.minutes.rows_from(int(first["pre_open"]))
+    rows = minutes.rows_from(int(first["pre_open"]))
     if forming is not None:
         rows = np.concatenate([rows, forming])
     if not len(rows):
-        return BoardRow(book.symbol)
+        return BoardRow(minutes.symbol)
     today = rows[rows["ts_open"] >= session["pre_open"]]
     regular = today[(today["ts_open"] >= session["open"]) & (today["ts_open"] < session["close"])]
     last = float(rows["close"][-1])
     prev_close = _prev_close(rows, calendar.sessions[index - 1]) if index else None
     gap_from = float(regular["open"][0]) if len(regular) else last
     return BoardRow(
-        symbol=book.symbol,
+        symbol=minutes.symbol,
         last=last,
         change=None if prev_close is None else last - prev_close,
         change_pct=None if prev_close is None else 100 * (last / prev_close - 1),
         gap_pct=None if prev_close is None else 100 * (gap_from / prev_close - 1),
         volume=float(today["volume"].sum()) if len(today) else 0.0,
-        relative_volume=_relative_volume(rows, past[past["pre_open"] >= (book.held_from or 0)], session, now_ns),
+        relative_volume=_relative_volume(rows, past[past["pre_open"] >= (held_from or 0)], session, now_ns),
         day_open=float(regular["open"][0]) if len(regular) else None,
         day_high=float(regular["high"].max()) if len(regular) else None,
         day_low=float(regular["low"].min()) if len(regular) else None,

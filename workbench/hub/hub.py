@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from workbench.clock import NS_PER_MIN, NS_PER_S, WallClock, monotonic_ns
+from workbench.clock import NS_PER_S, WallClock, monotonic_ns
 from workbench.errors import SymbolError, choices
-from workbench.hub.board import BoardRow, board_row
+from workbench.hub.board import BoardRow, Boards
 from workbench.hub.health import FeedNotes, Health, Rhythm, decide, history_trouble
-from workbench.hub.inbox import Inbox
+from workbench.hub.inbox import Inbox, Item
 from workbench.hub.minutes import MinuteStore
 from workbench.hub.paging import page_back
 from workbench.hub.plan import OVERDUE_NS, sessions_wanted
@@ -35,6 +35,7 @@ PUBLISH_EVERY_NS = 10_000_000  # forming bars are published at most this often
 PUBLISH_SHARE = 3  # publishing takes at most a quarter of the hub's time
 WAIT_S = 0.02
 PUBLISH_WAIT_S = 0.005  # while a change waits to be published
+BREATH_S = 0.001  # after a piece of history: a lock that is taken again at once is never free for those who wait
 
 
 class Hub(MarketReader):
@@ -97,7 +98,7 @@ class Hub(MarketReader):
         )
         self.symbols, self.quarantine, self.tape = writer.symbols, writer.quarantine, writer.tape
         self._rhythm = Rhythm(self.calendar)
-        self._boards: dict[str, tuple[tuple[int, ...], BoardRow]] = {}  # symbol -> (state it was made of, line)
+        self._boards = Boards(self.calendar)
         self._last_publish_ns = 0
         self._stopped_ns: int | None = None  # when the hub last stopped; what happened since has to be read from history
         self._thread: threading.Thread | None = None
@@ -133,6 +134,11 @@ class Hub(MarketReader):
         """Market time up to which events are applied [ns UTC]; a replay's clock may be ahead of it."""
         return self._writer.applied_ns
 
+    @property
+    def is_idle(self) -> bool:
+        """True when everything handed in so far is applied."""
+        return self._inbox.is_idle
+
     # -- running -----------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -165,7 +171,7 @@ class Hub(MarketReader):
 
     def pump(self) -> None:
         """Apply everything queued, and history that is due, on the calling thread (for use without `start`)."""
-        while self._drain() or self._writer.backfiller.run_due():
+        while self._drain() or self._take_history() or self._writer.backfiller.run_due():
             pass
         self._last_publish_ns = 0  # who pumps looks next: forming bars are published now, not at the next turn
         self._tick()
@@ -174,7 +180,7 @@ class Hub(MarketReader):
         """Wait until everything handed in so far is applied (and, with `history`, until no read is pending); False on time-out."""
         deadline = monotonic_ns() + int(timeout_s * NS_PER_S)
         while monotonic_ns() < deadline:
-            if self._inbox.is_idle and not (history and self._writer.backfiller.due()):
+            if self.is_idle and not (history and self._writer.backfiller.due()):
                 return True
             self._inbox.wait_change(0.01)
         return False
@@ -189,23 +195,41 @@ class Hub(MarketReader):
             self._inbox.wait(PUBLISH_WAIT_S if self._writer.dirty else WAIT_S)
             is_last = not self._inbox.is_open
             self._drain(limit=0 if is_last else 256)
+            while self._take_history() and is_last:
+                pass
             if is_last:
                 self._last_publish_ns = 0
             self._tick()
 
     def _drain(self, limit: int = 0) -> bool:
-        """Apply queued items, at most `limit` (0: all that are there now); True when more wait."""
+        """Apply what the source handed in, at most `limit` items (0: all that are there now); True when anything was there."""
+        n = 0
         for _ in range(limit or len(self._inbox)):
             item = self._inbox.take()
             if item is None:
                 break
-            try:
-                with self._lock:
-                    self._writer.apply(item.kind, item.payload)
-            except Exception as error:  # noqa: BLE001  whatever a batch holds, it is counted and the feed goes on
-                self._writer.note_error(f"applying {item.kind}", error)
+            self._apply(item)
+            n += 1
         self._inbox.rest()
-        return bool(len(self._inbox))
+        return n > 0
+
+    def _take_history(self) -> bool:
+        """Apply one piece of history; True when there was one. Between pieces prints come in and readers have the lock."""
+        item = self._inbox.take(history=True)
+        if item is None:
+            return False
+        self._apply(item)
+        self._inbox.rest()
+        if self._inbox.is_open:
+            self._inbox.wait_change(BREATH_S)
+        return True
+
+    def _apply(self, item: Item) -> None:
+        try:
+            with self._lock:
+                self._writer.apply(item.kind, item.payload)
+        except Exception as error:  # noqa: BLE001  whatever a batch holds, it is counted and the feed goes on
+            self._writer.note_error(f"applying {item.kind}", error)
 
     def _tick(self) -> None:
         """Close what is due by the wall clock and publish forming bars.
@@ -343,12 +367,7 @@ class Hub(MarketReader):
         book = self._writer.books.get(symbol)
         if book is None:
             return BoardRow(symbol)
-        now_ns, minutes = self.clock.now_ns(), book.minutes
-        state = (minutes.epoch, minutes.seq, minutes.forming_version, now_ns // NS_PER_MIN)
-        known = self._boards.get(symbol)
-        if known is None or known[0] != state:
-            known = self._boards[symbol] = (state, board_row(book, self.calendar, now_ns))
-        return known[1]
+        return self._boards.line(book.minutes, book.held_from, self.clock.now_ns())
 
     def health(self, symbol: str | None = None) -> Health:
         """Return how far the feed, or one symbol of it, can be trusted at this moment."""

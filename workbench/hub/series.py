@@ -187,11 +187,13 @@ class Series:
         with self._lock:
             return self._tail(n).copy()
 
-    def rows_from(self, start_ns: int) -> np.ndarray:
-        """Return the closed bars with ts_open >= start_ns, oldest first."""
+    def rows_from(self, start_ns: int, end_ns: int | None = None) -> np.ndarray:
+        """Return the closed bars with ts_open >= start_ns (and < end_ns), oldest first."""
         with self._lock:
             view = self._bars.view()
-            return view[bisect.bisect_left(view["ts_open"], start_ns) :].copy()
+            opens = view["ts_open"]
+            end = len(view) if end_ns is None else bisect.bisect_left(opens, end_ns)
+            return view[bisect.bisect_left(opens, start_ns) : end].copy()
 
     @property
     def first_ns(self) -> int | None:
@@ -324,6 +326,13 @@ def same_values(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     for name in _VALUES:
         same &= (a[name] == b[name]) | ((a[name] != a[name]) & (b[name] != b[name]))
     return same
+
+
+def newest_by_time(rows: np.ndarray) -> np.ndarray:
+    """Return BAR_DTYPE rows by ts_open, the last given of each stamp."""
+    ordered = rows[np.argsort(rows["ts_open"], kind="stable")]
+    is_last = np.r_[ordered["ts_open"][1:] != ordered["ts_open"][:-1], True]
+    return ordered[is_last] if len(ordered) else ordered
 
 
 def _html_row(row: np.void) -> str:

@@ -13,6 +13,7 @@ from enum import Enum
 
 import numpy as np
 
+from workbench.hub.series import newest_by_time
 from workbench.sessions import SessionCalendar
 from workbench.types import BAR_DTYPE, NS_PER_S
 
@@ -71,7 +72,7 @@ class BarWindow:
         """Merge new and revised closed bars (in any order; of one stamp the last given counts)."""
         if not len(rows):
             return Change.NOTHING
-        fresh = _newest_by_time(rows)
+        fresh = newest_by_time(rows)
         held = self.rows
         if not len(held):
             self.rows = fresh
@@ -108,14 +109,6 @@ class BarWindow:
         first = min(max(int(np.floor(start)) - self.base, 0), n)
         last = min(max(int(np.ceil(stop)) + 1 - self.base, first), n)
         return first, last
-
-
-def _newest_by_time(rows: np.ndarray) -> np.ndarray:
-    """Return rows by ts_open, the last given of each stamp."""
-    order = np.argsort(rows["ts_open"], kind="stable")
-    ordered = rows[order]
-    is_last = np.r_[ordered["ts_open"][1:] != ordered["ts_open"][:-1], True]
-    return ordered[is_last]
 
 
 def columns(rows: np.ndarray, first_place: int, calendar: SessionCalendar) -> dict[str, np.ndarray]:
