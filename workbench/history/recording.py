@@ -34,7 +34,8 @@ class Recording:
     """One file's market data. `rows`: TRADE_DTYPE, QUOTE_DTYPE or BAR_DTYPE by `kind`, in time order per the whole file.
 
     `symbol_ids` index `symbols` (bars carry no symbol of their own). `length_ns`: bar length, 0 for trades and quotes.
-    `quarantined`: reason -> rows.
+    `quarantined`: reason -> rows. `is_as_told`: recorded by our own hub; `ts_recv` says when each row was known, and prints and
+    quotes stand in that order.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Recording:
     length_ns: int
     assumptions: list[str] = field(default_factory=list)
     quarantined: dict[str, int] = field(default_factory=dict)
+    is_as_told: bool = False
 
     def of(self, symbol: str) -> np.ndarray:
         """Return one symbol's rows in time order (empty when the file has none)."""

@@ -88,16 +88,16 @@ def _trades(recording: Recording) -> Any:
 
     rows = recording.rows
     columns = _common(recording, "ts_event") | {name: _known(rows[name]) for name in ("price", "size")}
-    columns["conditions"] = pa.array(_conditions_text(rows), pa.string())
+    columns["conditions"] = pa.array(conditions_text(rows), pa.string())
     columns |= {name: np.ascontiguousarray(rows[name]) for name in ("exchange", "tape", "sequence")}
     columns["id"] = pa.array([i.decode() for i in rows["id"].tolist()], pa.string())
     return pa.table(columns)
 
 
-def _conditions_text(rows: np.ndarray) -> np.ndarray:
+def conditions_text(rows: np.ndarray) -> np.ndarray:
     """Return the condition ids of each print, separated by spaces; distinct combinations are put in words once."""
     used = np.arange(MAX_CONDITIONS) < rows["n_conditions"][:, None]
-    padded = np.where(used, rows["conditions"], -1)
-    distinct, back = np.unique(padded, axis=0, return_inverse=True)
-    words = np.array([" ".join(str(i) for i in row if i >= 0) for row in distinct] or [""], object)
-    return words[np.ravel(back)] if len(rows) else words[:0]
+    padded = np.where(used, rows["conditions"], np.int16(-1))
+    _, first, back = np.unique(padded.view(f"S{2 * MAX_CONDITIONS}").ravel(), return_index=True, return_inverse=True)
+    words = np.array([" ".join(str(i) for i in row if i >= 0) for row in padded[first].tolist()] or [""], object)
+    return words[back] if len(rows) else words[:0]
