@@ -244,10 +244,20 @@ def _explain_one(item: dict[str, Any]) -> str:
         return f"{name}: received {choices(item['input'], get_args(Settings.model_fields[name].annotation))}"
     if item["type"] == "string_pattern_mismatch":
         return f"{name}: received {item['input']!r}; allowed: {Settings.model_fields[name].description}"
+    if Settings.model_fields[name].annotation in (int, float):
+        return f"{name}: received {item['input']!r}; allowed: {_numbers(name)}"
     inner = item.get("ctx", {}).get("error")
     if isinstance(inner, WorkbenchError):
         return f"{name}: {inner}"
     return f"{name}: received {item['input']!r}; allowed: {_lower_first(str(item['msg']).removeprefix('Input should be '))}"
+
+
+def _numbers(name: str) -> str:
+    """Return which numbers a setting takes: 'a number from 0.1 to 1000'."""
+    field = Settings.model_fields[name]
+    low, high = (next((getattr(m, side) for m in field.metadata if hasattr(m, side)), None) for side in ("ge", "le"))
+    kind = "a whole number" if field.annotation is int else "a number"
+    return kind + (f" from {low:g}" if low is not None else "") + (f" to {high}" if high is not None else "")
 
 
 def _lower_first(text: str) -> str:

@@ -53,6 +53,8 @@ def test_version_prints_the_version():
         (["serve", "--port", "70000"], ["port", "70000", "65535"]),
         (["serve", "--symbols", "S!P"], ["symbols", "'S!P'"]),
         (["serve", "--speed", "0"], ["speed", "0.1"]),
+        (["serve", "--speed", "nan"], ["speed: received 'nan'; allowed: a number from 0.1 to 1000"]),
+        (["serve", "--speed", "fast"], ["speed: received 'fast'; allowed: a number from 0.1 to 1000"]),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_and_exit_code_two(arguments, words):
