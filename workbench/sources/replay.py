@@ -24,7 +24,7 @@ from workbench.errors import CalendarError, ConfigError, SymbolError, choices
 from workbench.history.schema import ReadOptions
 from workbench.history.store import BarStore
 from workbench.sessions import SessionCalendar, to_ny
-from workbench.sources.base import FeedState, FeedStatus, History, Sink, SourceInfo
+from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, SourceInfo
 from workbench.sources.tape import Tape, read_tape
 from workbench.types import BAR_DTYPE, SymbolTable
 
@@ -343,7 +343,9 @@ class ReplaySource:
         begin = getattr(place, kind)
         setattr(place, kind, begin + n)
         rows = getattr(self._reel, kind)[begin : begin + n].copy()
-        if kind == "trades":
+        if kind == "gaps":
+            self._tell_gaps(sink, rows)
+        elif kind == "trades":
             sink.on_trades(rows)
         elif kind == "quotes":
             sink.on_quotes(rows)
@@ -351,6 +353,16 @@ class ReplaySource:
             ids = self._reel.bar_ids[begin : begin + n]
             for symbol_id in np.unique(ids):
                 sink.on_bars(sink.symbols.name(int(symbol_id)), rows[ids == symbol_id])
+
+    @staticmethod
+    def _tell_gaps(sink: Sink, rows: np.ndarray) -> None:
+        """Tell what the recording does not hold, as it was told (or would have been) of the feed."""
+        for row in rows:
+            symbol, start_ns, why = sink.symbols.name(int(row["symbol_id"])), int(row["start"]), str(row["why"])
+            if row["is_correction"]:
+                sink.on_correction(symbol, start_ns, why)
+            else:
+                sink.on_gap(FeedGap(start_ns, int(row["end"]), why, (symbol,)))
 
     def _on_time(self) -> None:
         if self._sink is not None:
@@ -438,10 +450,10 @@ class ReplaySource:
 class _Place:
     """How many events of each kind were told."""
 
-    __slots__ = ("bars", "quotes", "trades")
+    __slots__ = ("bars", "gaps", "quotes", "trades")
 
-    def __init__(self, trades: int = 0, quotes: int = 0, bars: int = 0) -> None:
-        self.trades, self.quotes, self.bars = trades, quotes, bars
+    def __init__(self, trades: int = 0, quotes: int = 0, bars: int = 0, gaps: int = 0) -> None:
+        self.trades, self.quotes, self.bars, self.gaps = trades, quotes, bars, gaps
 
     @classmethod
     def after(cls, tape: Tape, ts_ns: int) -> _Place:
@@ -454,7 +466,7 @@ class _Place:
         return [(kind, n) for kind, n in counts if n > 0]
 
     def next_of(self, tape: Tape) -> tuple[int, str] | None:
-        """Return stamp and kind of the next event, None at the end; of one instant prints come first, then quotes, then bars."""
+        """Return stamp and kind of the next event, None at the end; of one instant prints, then quotes, then bars, then gaps."""
         ahead = [(int(times[getattr(self, kind)]), kind) for kind, times in tape.times.items() if getattr(self, kind) < len(times)]
         return min(ahead, key=lambda event: event[0]) if ahead else None
 

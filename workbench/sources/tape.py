@@ -5,6 +5,9 @@ told when it closes. Bars shorter than a minute are made into minutes, longer on
 comes in bars of several lengths the shortest are taken. A symbol of
 which only quotes are recorded gets bars of the quotes' midpoint, volume 0, so that it can be drawn.
 
+The recorder's own day folders (`history/recorded.py`) are told as the hub was told them: each event when it arrived and in that order,
+bars of several origins side by side, and what the ledger says is missing, so that the same bars come out.
+
 Floor 2. No thread, no clock: `replay.py` plays it. All times int64 ns UTC.
 """
 
@@ -20,7 +23,9 @@ import numpy as np
 from workbench.clock import NS_PER_MIN
 from workbench.errors import FileError, SchemaError, TimestampError
 from workbench.history.aggregate import regroup_many
+from workbench.history.ledger import read_facts, read_missing
 from workbench.history.marks import Marks
+from workbench.history.recorded import market_files, read_recorded
 from workbench.history.recording import Recording, load
 from workbench.history.schema import ReadOptions
 from workbench.history.store import BarStore
@@ -30,40 +35,48 @@ from workbench.types import BAR_DTYPE, QUOTE_DTYPE, TRADE_DTYPE, BarSource, Symb
 
 _NO_IDS = np.zeros(0, np.int32)
 
+# A span of one symbol that the recording does not wholly hold, or (is_correction) a print that was taken back, at `start`.
+GAP_DTYPE = np.dtype([("told", "i8"), ("start", "i8"), ("end", "i8"), ("symbol_id", "i4"), ("is_correction", "?"), ("why", "O")])
+
 
 @dataclass
 class Tape:
-    """Recorded events. `trades` by ts_event, `quotes` by ts_event, `bars` by ts_close with `bar_ids` beside them; ids index `symbols`."""
+    """Recorded events. `trades` and `quotes` by the moment they are told, `bars` by ts_close with `bar_ids` beside them, `gaps` by `told`.
+
+    Ids index `symbols`. A print or quote is told at `ts_recv`, or at `ts_event` where that is later or nothing else is known.
+    """
 
     symbols: SymbolTable
     trades: np.ndarray = field(default_factory=lambda: np.zeros(0, TRADE_DTYPE))
     quotes: np.ndarray = field(default_factory=lambda: np.zeros(0, QUOTE_DTYPE))
     bars: np.ndarray = field(default_factory=lambda: np.zeros(0, BAR_DTYPE))
     bar_ids: np.ndarray = field(default_factory=lambda: _NO_IDS)
+    gaps: np.ndarray = field(default_factory=lambda: np.zeros(0, GAP_DTYPE))
     notes: list[str] = field(default_factory=list)
     bar_lengths_ns: dict[str, int] = field(default_factory=dict)  # symbol -> length of its bars, where that is more than a minute
 
     @functools.cached_property
     def times(self) -> dict[str, np.ndarray]:
-        """When each event is told, int64 arrays in one piece: trades, quotes, bars. The tape is not changed once this was asked for."""
-        stamps = {"trades": self.trades["ts_event"], "quotes": self.quotes["ts_event"], "bars": self.bars["ts_close"]}
+        """When each event is told, int64 arrays in one piece, by kind. The tape is not changed once this was asked for."""
+        stamps = {"trades": _told(self.trades), "quotes": _told(self.quotes), "bars": self.bars["ts_close"], "gaps": self.gaps["told"]}
         return {kind: np.ascontiguousarray(ts) for kind, ts in stamps.items()}
 
     @property
     def span(self) -> tuple[int, int]:
         """First moment of the tape (the first bar's open, the first event) and the last one told."""
-        firsts = [a[name][0] for a, name in ((self.trades, "ts_event"), (self.quotes, "ts_event")) if len(a)]
-        lasts = [a[name][-1] for a, name in ((self.trades, "ts_event"), (self.quotes, "ts_event"), (self.bars, "ts_close")) if len(a)]
+        firsts = [_told(rows[:1])[0] for rows in (self.trades, self.quotes) if len(rows)]
+        lasts = [_told(rows[-1:])[0] for rows in (self.trades, self.quotes) if len(rows)] + list(self.bars["ts_close"][-1:])
         firsts += [self.bars["ts_open"].min()] if len(self.bars) else []
         return int(min(firsts)), int(max(lasts))
 
     def bars_of(self, symbol: str) -> np.ndarray:
-        """Return one symbol's bars by ts_open, BAR_DTYPE."""
+        """Return one symbol's bars by ts_open, each minute once (of several origins the fuller one), BAR_DTYPE."""
         rows = self.bars[self.bar_ids == self.symbols.get(symbol)]
-        return rows[np.argsort(rows["ts_open"], kind="stable")]
+        rows = rows[np.lexsort((rows["source"] == BarSource.PROVIDER, rows["volume"], rows["is_complete"], rows["ts_open"]))]
+        return rows[np.r_[rows["ts_open"][1:] != rows["ts_open"][:-1], True]] if len(rows) else rows
 
     def trades_of(self, symbol: str) -> np.ndarray:
-        """Return one symbol's prints in time order, TRADE_DTYPE."""
+        """Return one symbol's prints in the order in which they are told, TRADE_DTYPE."""
         return self.trades[self.trades["symbol_id"] == self.symbols.get(symbol)]
 
     def only(self, names: Iterable[str], ids: SymbolTable) -> Tape:
@@ -77,7 +90,12 @@ class Tape:
         out.trades, out.quotes = (_renumbered(rows, wanted) for rows in (self.trades, self.quotes))
         keep = wanted[self.bar_ids] >= 0
         out.bars, out.bar_ids = self.bars[keep], wanted[self.bar_ids[keep]]
+        out.gaps = _renumbered(self.gaps, wanted)
         return out
+
+
+def _told(rows: np.ndarray) -> np.ndarray:
+    return np.maximum(rows["ts_event"], rows["ts_recv"])
 
 
 def _renumbered(rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -94,6 +112,7 @@ def read_tape(paths: str | Path | Iterable[str | Path], options: ReadOptions | N
     FileError when there is nothing to play.
     """
     recordings, notes = _recordings(paths, options)
+    own = [r for r in recordings if r.is_as_told]
     table = SymbolTable()
     wanted = None if symbols is None else set(symbols)
     for recording in recordings:
@@ -102,7 +121,8 @@ def read_tape(paths: str | Path | Iterable[str | Path], options: ReadOptions | N
     tape.trades = _events([r for r in recordings if r.kind == "trades"], TRADE_DTYPE, sequenced=True)
     tape.quotes = _events([r for r in recordings if r.kind == "quotes"], QUOTE_DTYPE, sequenced=False)
     _add_bars(tape, [r for r in recordings if r.kind == "bars"])
-    _draw_quotes(tape)
+    _draw_quotes(tape, but={table.get(symbol) for r in own for symbol in r.symbols})
+    _add_gaps(tape, {r.path.parent.parent for r in own})
     if wanted is not None:
         tape = replace(tape.only([s for s in table if s in wanted], SymbolTable()), notes=tape.notes)
     if not (len(tape.trades) or len(tape.quotes) or len(tape.bars)):
@@ -124,7 +144,11 @@ def _recordings(paths: str | Path | Iterable[str | Path], options: ReadOptions |
     notes: list[str] = []
     for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
         if not path.is_dir():
-            found.append(load(path, options))
+            found.append(read_recorded(path) or load(path, options))
+            continue
+        own = [one for file in market_files(path) if (one := read_recorded(file)) is not None]
+        if own:
+            found += own
             continue
         store = _store_in(path)
         if store is not None:
@@ -162,11 +186,12 @@ def _adopt(recording: Recording, table: SymbolTable) -> None:
 
 
 def _events(recordings: list[Recording], dtype: np.dtype, *, sequenced: bool) -> np.ndarray:
-    """Return all rows by time; prints of one stamp by sequence, then file by file as they stand."""
+    """Return all rows by the moment they are told; prints of one moment by sequence, then file by file as they stand."""
     rows = np.concatenate([r.rows for r in recordings] or [np.zeros(0, dtype)])
     if len(recordings) < 2:
         return rows
-    return rows[np.lexsort((rows["sequence"], rows["ts_event"])) if sequenced else np.argsort(rows["ts_event"], kind="stable")]
+    has_order = np.repeat([r.is_as_told or not sequenced for r in recordings], [len(r.rows) for r in recordings])
+    return rows[np.lexsort((np.where(has_order, 0, rows["sequence"]), _told(rows)))]
 
 
 # -- bars ----------------------------------------------------------------------------------------------------------------------
@@ -191,10 +216,12 @@ def _add_bars(tape: Tape, recordings: list[Recording]) -> None:
             tape.notes.append(f"{names}: recorded in {label_of(int(length))} bars; shorter timeframes show only the last minute of each")
     if not keep.all():
         tape.notes.append(f"{_names(tape, np.unique(ids[~keep]))}: recorded in bars of several lengths; the shortest are played")
-    rows, ids, ranks = rows[keep], ids[keep], ranks[keep]
-    order = np.lexsort((ranks, rows["ts_open"], ids))
+    origins = np.where(np.repeat([r.is_as_told for r in recordings], [len(part[0]) for part in parts]), rows["source"], 0)
+    rows, ids, ranks, origins = rows[keep], ids[keep], ranks[keep], origins[keep]
+    order = np.lexsort((ranks, origins, rows["ts_open"], ids))
     rows, ids = rows[order], ids[order]
-    first = np.r_[True, (rows["ts_open"][1:] != rows["ts_open"][:-1]) | (ids[1:] != ids[:-1])] if len(rows) else np.zeros(0, bool)
+    keys = np.stack([rows["ts_open"], ids, origins[order]])
+    first = np.r_[True, (keys[:, 1:] != keys[:, :-1]).any(axis=0)] if len(rows) else np.zeros(0, bool)
     _put_in(tape, rows[first], ids[first])
 
 
@@ -223,9 +250,39 @@ def _names(tape: Tape, ids: np.ndarray) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" if len(names) > 6 else "")
 
 
-def _draw_quotes(tape: Tape) -> None:
-    """Give symbols of which only quotes are recorded bars of the midpoint."""
+def _add_gaps(tape: Tape, folders: Iterable[Path]) -> None:
+    """Add what the ledgers of days say is missing: told at the end of each span, inside the time of the tape."""
+    told: list[tuple[int, int, str, bool, str]] = []
+    for folder in sorted(folders):
+        minutes = read_missing(folder)
+        n_symbols = len({symbol for _, symbol, _ in minutes})
+        if minutes:
+            tape.notes.append(f"{folder.name}: {len(minutes):,} minutes of {n_symbols} symbols were not wholly recorded")
+        told += [(start, end, symbol, False, why) for start, end, symbol, why in _spans(minutes)]
+        told += [(ts, ts + 1, symbol, True, why) for symbol, ts, why in read_facts(folder).corrections]
+    told = [one for one in told if one[2] in tape.symbols]
+    if not told or not (len(tape.trades) or len(tape.quotes) or len(tape.bars)):
+        return
+    first, last = tape.span
+    gaps = np.array([(min(max(end, first), last), start, end, tape.symbols.get(s), c, why) for start, end, s, c, why in told], GAP_DTYPE)
+    tape.gaps = gaps[np.argsort(gaps["told"], kind="stable")]
+
+
+def _spans(minutes: Iterable[tuple[int, str, str]]) -> list[tuple[int, int, str, str]]:
+    """Return missing minutes, by symbol and time, as (start, end, symbol, why) of runs with one reason."""
+    out: list[tuple[int, int, str, str]] = []
+    for start, symbol, why in minutes:
+        if out and out[-1][1:] == (start, symbol, why):
+            out[-1] = (out[-1][0], start + NS_PER_MIN, symbol, why)
+        else:
+            out.append((start, start + NS_PER_MIN, symbol, why))
+    return out
+
+
+def _draw_quotes(tape: Tape, but: set[int | None]) -> None:
+    """Give symbols of which only quotes are recorded bars of the midpoint; all but those whose hub showed none."""
     quoted = np.setdiff1d(np.unique(tape.quotes["symbol_id"]), np.union1d(tape.trades["symbol_id"], tape.bar_ids))
+    quoted = np.array([one for one in quoted if int(one) not in but], np.int32)
     if len(quoted):
         _put_in(tape, *midpoint_minutes(tape.quotes[np.isin(tape.quotes["symbol_id"], quoted)]))
         tape.notes.append(f"{_names(tape, quoted)}: only quotes are recorded; bars are of the midpoint of bid and ask, without volume")
