@@ -6,6 +6,7 @@ Floor 2.
 
 from __future__ import annotations
 
+import bisect
 import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -74,10 +75,31 @@ class Health:
         return f"<table><caption>Health</caption>{rows}</table>"
 
 
-class LatencyBook:
-    """The newest event latencies (`ts_recv - ts_event`), one a frame."""
+class Spread:
+    """How many durations were at most each of `BOUNDS_S` [s], counted from the start. Written by one thread, read by any."""
+
+    BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 900.0)
 
     def __init__(self) -> None:
+        self.counts = [0] * (len(self.BOUNDS_S) + 1)  # by bound, the last for what is longer; not cumulative
+        self.sum_s = 0.0
+
+    def note(self, duration_ns: int) -> None:
+        """Count one; a duration below zero (two machines' clocks) counts as none."""
+        seconds = max(0, duration_ns) / NS_PER_S
+        self.counts[bisect.bisect_left(self.BOUNDS_S, seconds)] += 1
+        self.sum_s += seconds
+
+
+class LatencyBook:
+    """How late things are: the newest event latencies (`ts_recv - ts_event`), one a frame, and three counts since the start.
+
+    `feed`: from an event to its receipt. `decode`: from there until the hub has applied it. `bars`: from the end of a minute's grace
+    until its bar can be read.
+    """
+
+    def __init__(self) -> None:
+        self.feed, self.decode, self.bars = Spread(), Spread(), Spread()
         self._ms = np.zeros(LATENCY_KEPT)
         self._n = 0  # noted so far; the newest LATENCY_KEPT are held
         self._told: tuple[int, int, tuple[float, float]] | None = None  # (noted, stopwatch, what was told then)
@@ -87,6 +109,7 @@ class LatencyBook:
         if ts_recv > 0:
             self._ms[self._n % LATENCY_KEPT] = (ts_recv - ts_event) / 1e6
             self._n += 1
+            self.feed.note(ts_recv - ts_event)
 
     def percentiles(self) -> tuple[float, float] | tuple[None, None]:
         """Return p50 and p95 [ms] of what is kept, counted anew at most a few times a second however many ask."""

@@ -18,7 +18,7 @@ import numpy as np
 from workbench.clock import NS_PER_S, WallClock, monotonic_ns
 from workbench.errors import SymbolError, choices
 from workbench.hub.board import BoardRow, Boards
-from workbench.hub.health import FeedNotes, Health, Rhythm, decide, history_trouble
+from workbench.hub.health import FeedNotes, Health, LatencyBook, Rhythm, decide, history_trouble
 from workbench.hub.inbox import Inbox, Item
 from workbench.hub.minutes import MinuteStore
 from workbench.hub.paging import page_back
@@ -119,6 +119,11 @@ class Hub(MarketReader):
     def changes(self) -> int:
         """A count that grows with every change of a bar, closed or forming: unchanged means that no series has news."""
         return self._writer.numbering.changes
+
+    @property
+    def latency(self) -> LatencyBook:
+        """How late events and bars are."""
+        return self._writer.latency
 
     @property
     def on_accepted(self) -> Callable[[str, Any], None] | None:
