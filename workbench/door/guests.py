@@ -116,10 +116,9 @@ class GuestBook:
         """Return what a page has to send back with a session's cookie when it changes something."""
         return hmac.new(self._secret.encode(), b"xsrf:" + cookie.encode(), hashlib.sha256).hexdigest()
 
-    def check(self) -> None:
-        """ConfigError when the password file has become unusable."""
-        if self._file is not None:
-            self._file.now()
+    def signing_key(self) -> bytes:
+        """Return what a page server signs its own sessions with; another key than that of the cookies."""
+        return hmac.new(self._secret.encode(), b"page sessions", hashlib.sha256).hexdigest().encode()
 
     def _now_s(self) -> float:
         return self._clock.now_ns() / NS_PER_S

@@ -1,4 +1,4 @@
-"""Serve the desk and every other app from one process, over one engine, on this machine only.
+"""Serve the desk and every other app from one process, over one engine, behind the door.
 
 The engine is built once a process and cached; every browser session reads the same hub. Floor 8.
 """
@@ -8,30 +8,36 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from pathlib import Path
 from typing import Any
 
 import panel as pn
+from bokeh.server.auth_provider import AuthModule, NullAuth
 from tornado.websocket import WebSocketClosedError
 
 from workbench.assemble import assemble
 from workbench.config import Settings
+from workbench.door.gate import LIVENESS, Gate
+from workbench.door.guests import COOKIE
 from workbench.engine import Engine
-from workbench.errors import ConfigError, PortInUseError
-from workbench.views import theme
+from workbench.errors import PortInUseError
+from workbench.views import auth, guard, theme
 from workbench.views.desk import Desk
+from workbench.views.places import FullPage, shared_places
 from workbench.views.shelf import shared_shelf
 
 log = logging.getLogger(__name__)
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 UNUSED_SESSION_MS = 15_000  # a closed tab's session is destroyed after this long
 CHECK_UNUSED_MS = 5_000
 PAGE_CSS = "html,body{margin:0;height:100%;overflow:hidden;background:BACKGROUND}"
 
 
 def shared_engine(settings: Settings | None = None) -> Engine:
-    """Return this process's running engine, built from `settings` (default: the environment) when first asked for."""
+    """Return this process's running engine, built from `settings` (default: the environment) when first asked for.
+
+    Asked by a page, it answers whom the door lets in; DoorError for anybody else.
+    """
+    guard.caller()
     return pn.state.as_cached("workbench-engine", _started, settings=None) if settings is None else _put(settings)
 
 
@@ -45,10 +51,12 @@ def _put(settings: Settings) -> Engine:
     return engine
 
 
-def desk_page(engine: Engine, data_dir: Path | None = None) -> Any:
-    """Return the desk of the present browser session, ready to be made servable."""
+def desk_page(engine: Engine, settings: Settings) -> Any:
+    """Return the desk of the present browser session, ready to be made servable; a page that says so when every place is taken."""
+    if not shared_places().take(getattr(pn.state.curdoc, "session_context", None), settings.session_cap):
+        return FullPage(settings.session_cap)
     query = {name: values[0].decode(errors="replace") for name, values in pn.state.session_args.items() if values}
-    desk = Desk(engine.hub, None if data_dir is None else shared_shelf(data_dir / "desk"), query)
+    desk = Desk(engine.hub, shared_shelf(settings.data_dir / "desk"), query)
     pn.config.raw_css = [*pn.config.raw_css, PAGE_CSS.replace("BACKGROUND", theme.tokens(desk.look.theme)["background"])]
     desk.start()
     _stay_calm_about_closed_tabs()
@@ -58,14 +66,15 @@ def desk_page(engine: Engine, data_dir: Path | None = None) -> Any:
 def serve(settings: Settings, port: int | None = None, address: str | None = None, *, show: bool = False) -> None:
     """Serve all apps until Ctrl-C.
 
-    PortInUseError when the port is taken (asked before anything is started), ConfigError for an address that other machines
-    can reach: the desk has no log-in, so it stays on this one.
+    Asked before anything is started: PortInUseError when the port is taken, ConfigError for an address that other machines can
+    reach without TLS, log-in and cookie secret.
     """
     port, address = settings.port if port is None else port, settings.host if address is None else address
-    check_address(address, port)
+    gate = guard.desk_gate(settings, port, address)
+    check_port(address, port)
     engine = shared_engine(settings)
     try:
-        running = server(engine, settings, port, address, show=show)
+        running = server(engine, settings, port, address, show=show, gate=gate)
         running.start()
         running.io_loop.start()
     except KeyboardInterrupt:
@@ -74,21 +83,46 @@ def serve(settings: Settings, port: int | None = None, address: str | None = Non
         engine.stop()
 
 
-def server(engine: Engine, settings: Settings, port: int, address: str = "127.0.0.1", *, show: bool = False) -> Any:
-    """Return a Bokeh server of all apps that is bound to its port; `start` it, then its `io_loop`."""
+def server(
+    engine: Engine, settings: Settings, port: int, address: str = "127.0.0.1", *, show: bool = False, gate: Gate | None = None
+) -> Any:
+    """Return a Bokeh server of all apps that is bound to its port, behind the door; `start` it, then its `io_loop`."""
     pn.extension()
-    apps = {"desk": lambda: desk_page(engine, settings.data_dir)}
-    return pn.serve(
+    gate = gate or guard.desk_gate(settings, port, address)
+    apps = {"desk": lambda: desk_page(engine, settings)}
+    running = pn.serve(
         {"/": apps["desk"], **apps},
         port=port,
         address=address,
         show=show,
         start=False,
         title={name: name.capitalize() for name in apps} | {"/": "Desk"},
-        websocket_origin=[f"{host}:{port}" for host in ("127.0.0.1", "localhost")] if port else None,
         unused_session_lifetime_milliseconds=UNUSED_SESSION_MS,
         check_unused_sessions_milliseconds=CHECK_UNUSED_MS,
+        **_behind(gate, settings),
     )
+    gate.serve_on(running.port)
+    application = running._tornado
+    application.websocket_origins.update(origin.partition("://")[2] for origin in gate.origins)  # as the gate: exact names
+    guard.stand_before(application, gate)
+    return running
+
+
+def _behind(gate: Gate, settings: Settings) -> dict[str, Any]:
+    """Return what Bokeh has to be told to serve behind the door."""
+    has_tls = settings.tls_cert is not None
+    return {
+        "auth_provider": NullAuth() if gate.book.is_open else AuthModule(auth.__file__),
+        "extra_patterns": [(LIVENESS, guard.LivenessHandler)],
+        "xsrf_cookies": True,
+        "sign_sessions": True,
+        "secret_key": gate.book.signing_key(),
+        "exclude_cookies": [COOKIE, "_xsrf"],  # Bokeh writes the others into the page, where scripts can read them
+        "exclude_headers": ["Authorization", "Cookie"],
+        "websocket_max_message_size": guard.MESSAGE_BYTES,
+        "http_server_kwargs": {"max_header_size": guard.HEAD_BYTES, "max_body_size": guard.BODY_BYTES},
+        **({"ssl_certfile": str(settings.tls_cert), "ssl_keyfile": str(settings.tls_key)} if has_tls else {}),
+    }
 
 
 def _stay_calm_about_closed_tabs() -> None:
@@ -104,11 +138,8 @@ def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
 
 
-def check_address(address: str, port: int) -> None:
-    """Refuse an address that other machines can reach, and a port that is taken."""
-    if address not in LOOPBACK:
-        why = "the desk has no log-in; use an SSH tunnel to reach it from elsewhere"
-        raise ConfigError(f"host: received {address!r}; allowed: {', '.join(LOOPBACK)} ({why})")
+def check_port(address: str, port: int) -> None:
+    """Refuse a port that is taken."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
