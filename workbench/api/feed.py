@@ -1,4 +1,4 @@
-"""What one subscription (symbols × timeframes) is told, read from the hub once and encoded once, however many listen.
+"""What one subscription (a set of series) is told, read from the hub once and encoded once, however many listen.
 
 A feed has a position: every change of a closed bar numbered up to it has been told. `collect` moves it on and returns the bytes for
 those who stood at the old position; `catch_up` brings any other reader to it; `bootstrap` tells all from nothing. Each reads
@@ -34,9 +34,13 @@ OVERRUN = "what was missed can't be told change by change any more"
 class Wanted:
     """What a reader asked for; readers that asked for the same share one feed. `n`: closed bars in a bootstrap."""
 
-    symbols: tuple[str, ...]
-    timeframes: tuple[str, ...]
+    series: tuple[tuple[str, str], ...]  # (symbol, timeframe)
     n: int
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols, each once."""
+        return tuple(dict.fromkeys(symbol for symbol, _ in self.series))
 
 
 def changes_of(series: Series, since: Position, upto: int) -> np.ndarray | None:
@@ -65,13 +69,14 @@ class Feed:
         """The symbols are watched already; may wait for the hub."""
         self.wanted = wanted
         self._hub = hub
-        self._series = [hub.series(symbol, timeframe) for symbol in wanted.symbols for timeframe in wanted.timeframes]
+        self._series = [hub.series(symbol, timeframe) for symbol, timeframe in wanted.series]
+        self._symbols = wanted.symbols
         self.position = Position(hub.epoch, hub.seq)  # after a new series was rolled up: its bars are no news
         self._versions = {series: series.forming_version for series in self._series}  # as last told
         self._tape = (hub.tape.n_trades, hub.tape.n_quotes)
         self._ticks: dict[str, bytes] = {}  # symbol -> newest print and quote, as last told
         self._micro: dict[str, bytes] = {}  # symbol -> newest 50 ms bar, as last told
-        self._health: dict[str | None, tuple[Any, ...]] = {who: _gist(hub.health(who)) for who in (None, *wanted.symbols)}
+        self._health: dict[str | None, tuple[Any, ...]] = {who: _gist(hub.health(who)) for who in (None, *self._symbols)}
         self._health_ns = monotonic_ns()
 
     # -- for all readers at once ---------------------------------------------------------------------------------------------
@@ -107,7 +112,7 @@ class Feed:
                 parts.append(_part(series, rows, series.forming, upto))
         told: list[tuple[str, Any]] = list(self._reset(lost, OVERRUN, upto)) if lost else []
         if parts:
-            told.append(("bar", {"epoch": upto.epoch, "seq": upto.seq, "series": parts}))
+            told.append(("bar", {**self._epoch(upto), "series": parts}))
         has_number = bool(lost) or any(part.bars for part in parts)
         return events(told, upto if has_number else None)
 
@@ -126,17 +131,17 @@ class Feed:
 
     def _new_ticks(self) -> bytes:
         ticks = []
-        for symbol in self.wanted.symbols:
+        for symbol in self._symbols:
             tick = self._tick(symbol)
             told = to_json(tick)
             if told != self._ticks.get(symbol):
                 self._ticks[symbol] = told
                 ticks.append(tick)
-        return event("tick", {"ticks": ticks}) if ticks else b""
+        return event("tick", {"ts_ns": self._hub.clock.now_ns(), "ticks": ticks}) if ticks else b""
 
     def _new_microbars(self) -> bytes:
         new = []
-        for symbol in self.wanted.symbols:
+        for symbol in self._symbols:
             row = self._hub.microbar(symbol)
             if row is not None and (told := row.tobytes()) != self._micro.get(symbol):
                 self._micro[symbol] = told
@@ -156,7 +161,7 @@ class Feed:
 
     def hello(self) -> bytes:
         """Return the first event of a connection."""
-        return event("epoch", _epoch(Position(self._hub.epoch, self._hub.seq)))
+        return self._hello(Position(self._hub.epoch, self._hub.seq))
 
     def catch_up(self, since: Position, upto: Position) -> bytes:
         """Return all changes between two positions and the present state; a reset and a bootstrap when they can't be told."""
@@ -171,9 +176,9 @@ class Feed:
         told: list[tuple[str, Any]] = list(self._reset(lost, OVERRUN, upto)) if lost else []
         parts = [_part(series, rows, series.forming, upto) for series, rows in found if rows is not None]
         if parts:
-            told.append(("bar", {"epoch": upto.epoch, "seq": upto.seq, "series": parts}))
-        ticks = [self._tick(symbol) for symbol in self.wanted.symbols]
-        return events(told, upto) + event("tick", {"ticks": ticks})
+            told.append(("bar", {**self._epoch(upto), "series": parts}))
+        ticks = [self._tick(symbol) for symbol in self._symbols]
+        return events(told, upto) + event("tick", {"ts_ns": self._hub.clock.now_ns(), "ticks": ticks})
 
     def bootstrap(self, upto: Position) -> bytes:
         """Return all there is, up to a position."""
@@ -185,7 +190,13 @@ class Feed:
 
     def started_over(self, reason: str, upto: Position) -> bytes:
         """Return the new epoch, one reset and the bootstrap."""
-        return event("epoch", _epoch(upto)) + self.reset(reason, upto)
+        return self._hello(upto) + self.reset(reason, upto)
+
+    def _hello(self, upto: Position) -> bytes:
+        return event("epoch", {**self._epoch(upto), "version": __version__, "heartbeat_s": HEARTBEAT_S})
+
+    def _epoch(self, upto: Position) -> dict[str, Any]:
+        return {"epoch": upto.epoch, "seq": upto.seq, "ts_ns": self._hub.clock.now_ns()}
 
     def _reset(self, lost: list[Series], reason: str, upto: Position) -> Iterator[tuple[str, Any]]:
         names = [{"symbol": series.symbol, "timeframe": series.timeframe.label} for series in lost]
@@ -218,11 +229,9 @@ class Feed:
 
 
 def _part(series: Series, rows: np.ndarray | None, forming: np.ndarray | None, upto: Position) -> Part:
-    return Part(series.symbol, series.timeframe.label, min(series.seq, upto.seq), bar_rows(rows), bar_rows(forming))
-
-
-def _epoch(position: Position) -> dict[str, Any]:
-    return {"epoch": position.epoch, "seq": position.seq, "version": __version__, "heartbeat_s": HEARTBEAT_S}
+    # of a bar that closed above the position neither is told: as closed it comes next, and as open it is no more
+    told = None if series.seq > upto.seq else bar_rows(forming)
+    return Part(series.symbol, series.timeframe.label, min(series.seq, upto.seq), bar_rows(rows), told)
 
 
 def _gist(health: Health) -> tuple[Any, ...]:

@@ -16,11 +16,11 @@ from workbench.api.context import Context
 from workbench.api.encode import Position, bar_rows
 from workbench.api.errors import Refused, responses
 from workbench.api.feed import Wanted, changes_of
-from workbench.api.params import MAX_STREAM_BARS, HistoryQuery, Nothing, QuotesQuery, Since, StreamQuery, split
+from workbench.api.params import MAX_STREAM_BARS, HistoryQuery, Nothing, QuotesQuery, Since, StreamQuery, series_of, split
 from workbench.api.stream import MarketStream
 from workbench.hub.board import VWAP_DTYPE
 from workbench.hub.series import Series
-from workbench.types import TIMEFRAMES, Timeframe
+from workbench.types import TIMEFRAMES
 
 STREAM_DOC = """Server-sent events: first `epoch`, then `bootstrap` for each symbol (or, resuming, one `bar` with all that was missed), then
 `bar`, `microbar`, `tick`, `health` as they come and `heartbeat` every 10 s. Only `bootstrap` and `bar` move the id (`epoch:seq`); a
@@ -96,12 +96,10 @@ def market_routes(context: Context) -> APIRouter:
         asked: Annotated[StreamQuery, Query()],
         last_event_id: Annotated[str | None, Header(description="id of the last event received; wins over since_seq")] = None,
     ) -> Response:
-        wanted = Wanted(split(asked.symbols), tuple(Timeframe.parse(name).label for name in split(asked.timeframe)), asked.n)
-        n_bars = len(wanted.symbols) * len(wanted.timeframes) * asked.n
+        wanted = Wanted(series_of(asked.symbols, asked.timeframe), asked.n)
+        n_bars = len(wanted.series) * asked.n
         if n_bars > MAX_STREAM_BARS:
-            raise Refused(
-                422, f"n: received {asked.n}, in all {n_bars:,} bars; allowed: symbols × timeframes × n up to {MAX_STREAM_BARS:,}"
-            )
+            raise Refused(422, f"n: received {asked.n}, in all {n_bars:,} bars; allowed: series × n up to {MAX_STREAM_BARS:,}")
         since = Since.parse(last_event_id, "Last-Event-ID") if last_event_id else Since.parse(asked.since_seq) if asked.since_seq else None
         await context.watch.ensure(wanted.symbols)
         return MarketStream(context.streams, wanted, since, context.market_headers())
@@ -187,6 +185,7 @@ def _status(context: Context) -> dict[str, Any]:
         "has_trades": info.has_trades,
         "has_quotes": info.has_quotes,
         "delay_ns": info.delay_ns,
+        "bar_lengths_ns": info.bar_lengths_ns,
         "epoch": hub.epoch,
         "seq": hub.seq,
     }
@@ -197,6 +196,7 @@ def _quality(context: Context) -> dict[str, Any]:
     return {
         "epoch": hub.epoch,
         "seq": hub.seq,
+        "is_idle": hub.is_idle,
         "feed": hub.health().to_dict(),
         "symbols": [hub.health(symbol).to_dict() for symbol in hub.watched()],
         "gaps": [{name: getattr(gap, name) for name in schemas.Gap.model_fields} for gap in hub.gaps],

@@ -6,7 +6,7 @@ Floor 8: pydantic only.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -14,8 +14,9 @@ from workbench.errors import WorkbenchError
 from workbench.types import TIMEFRAMES, Timeframe, check_symbol
 
 MAX_SYMBOLS = 50
+MAX_SERIES = 400  # of one stream
 MAX_BARS = 10_000  # in one answer of the history
-MAX_STREAM_BARS = 100_000  # symbols × timeframes × n of one stream
+MAX_STREAM_BARS = 100_000  # series × n of one stream
 MAX_NS = 2**63 - 1
 SYMBOL_PATTERN = r"^([OI]:)?[A-Za-z0-9][A-Za-z0-9.\-/_^]{0,30}$"
 SEQ_PATTERN = r"^([0-9]{1,18}:)?[0-9]{1,18}$"
@@ -24,6 +25,7 @@ SEQ_PATTERN = r"^([0-9]{1,18}:)?[0-9]{1,18}$"
 ALLOWED = {
     "symbol": "one symbol, e.g. SPY, BRK.B, O:SPY241220P00720000",
     "symbols": f"1 to {MAX_SYMBOLS} symbols separated by commas, e.g. SPY,QQQ",
+    "series": f"1 to {MAX_SYMBOLS} symbols separated by commas, each at `timeframe` or at its own as SPY@5m; up to {MAX_SERIES} in all",
     "timeframe": f"{', '.join(TIMEFRAMES)}",
     "limit": f"1 to {MAX_BARS}",
     "before": "a moment, ns UTC: 0 to 9223372036854775807",
@@ -32,6 +34,7 @@ ALLOWED = {
     "vwap": "0 to 1000 minutes",
     "ts_ns": "a moment inside the recording, ns UTC",
     "speed": "0.1 to 1000 market seconds per real second",
+    "what": "bar or event",
     "record": "true or false",
     "Last-Event-ID": "the id of the last event received, epoch:seq",
 }
@@ -54,6 +57,18 @@ def _symbols(text: str) -> str:
     return text
 
 
+def _series(text: str) -> str:
+    names = [name.partition("@") for name in split(text)]
+    symbols = dict.fromkeys(symbol for symbol, _, _ in names)
+    if not 1 <= len(symbols) <= MAX_SYMBOLS or len(names) > MAX_SERIES:
+        raise ParameterError(f"symbols: received {len(symbols)}, {len(names)} series; allowed: {ALLOWED['series']}")
+    for symbol, at, timeframe in names:
+        check_symbol(symbol)
+        if at:
+            Timeframe.parse(timeframe)
+    return text
+
+
 def _timeframe(text: str) -> str:
     return Timeframe.parse(text).label
 
@@ -70,6 +85,14 @@ def _timeframes(text: str) -> str:
 def split(text: str) -> tuple[str, ...]:
     """Return the parts of a list separated by commas, each once, in order."""
     return tuple(dict.fromkeys(part for part in text.split(",") if part))
+
+
+def series_of(symbols: str, timeframes: str) -> tuple[tuple[str, str], ...]:
+    """Return (symbol, timeframe) of every series asked for: SPY at all of `timeframes`, SPY@5m at its own."""
+    labels = tuple(Timeframe.parse(name).label for name in split(timeframes))
+    named = (name.partition("@") for name in split(symbols))
+    pairs = ((symbol, label) for symbol, at, own in named for label in ((Timeframe.parse(own).label,) if at else labels))
+    return tuple(dict.fromkeys(pairs))
 
 
 class Since(NamedTuple):
@@ -95,6 +118,7 @@ def _since(text: str | None) -> str | None:
 
 Symbol = Annotated[str, AfterValidator(check_symbol), Field(description=ALLOWED["symbol"], json_schema_extra={"pattern": SYMBOL_PATTERN})]
 SymbolsText = Annotated[str, AfterValidator(_symbols)]
+SeriesText = Annotated[str, AfterValidator(_series)]
 SinceText = Annotated[
     str | None, AfterValidator(_since), Field(description=ALLOWED["since_seq"], json_schema_extra={"pattern": SEQ_PATTERN})
 ]
@@ -131,14 +155,12 @@ class QuotesQuery(Asked):
 class StreamQuery(Asked):
     """Of /stream/market."""
 
-    symbols: SymbolsText = Field(description=ALLOWED["symbols"])
+    symbols: SeriesText = Field(description=ALLOWED["series"])
     timeframe: Annotated[str, AfterValidator(_timeframes)] = Field(
         "1m", description=f"one or several separated by commas: {ALLOWED['timeframe']}"
     )
     since_seq: SinceText = None
-    n: int = Field(
-        300, ge=0, le=5000, description=f"closed bars in a bootstrap, 0 to 5000; symbols × timeframes × n at most {MAX_STREAM_BARS:,}"
-    )
+    n: int = Field(300, ge=0, le=5000, description=f"closed bars in a bootstrap, 0 to 5000; series × n at most {MAX_STREAM_BARS:,}")
 
 
 class Switch(Asked):
@@ -157,3 +179,9 @@ class Speed(Asked):
     """How fast."""
 
     speed: float = Field(ge=0.1, le=1000, description=ALLOWED["speed"])
+
+
+class Step(Asked):
+    """How far."""
+
+    what: Literal["bar", "event"] = Field("bar", description=f"{ALLOWED['what']}: to the end of the present minute, or by one event")

@@ -194,6 +194,7 @@ class MarketStatus(Told):
     has_trades: bool
     has_quotes: bool
     delay_ns: int = Field(description="how late the feed is by contract")
+    bar_lengths_ns: dict[str, int] = Field(description="symbol -> length of its bars, where nothing shorter is known of it")
     epoch: int
     seq: int
 
@@ -221,6 +222,7 @@ class Quality(Told):
 
     epoch: int
     seq: int
+    is_idle: bool = Field(description="everything that the source has told is applied")
     feed: Health
     symbols: list[Health]
     gaps: list[Gap]
@@ -299,6 +301,7 @@ class EpochEvent(Told):
 
     epoch: int
     seq: int
+    ts_ns: int
     version: str
     heartbeat_s: float
 
@@ -324,6 +327,7 @@ class BarEvent(Told):
 
     epoch: int
     seq: int
+    ts_ns: int
     series: list[SeriesPart]
 
 
@@ -351,6 +355,7 @@ class SymbolTick(Told):
 class TickEvent(Told):
     """`tick`: symbols of which a print or quote came since the last one; only the newest of each is told. No id."""
 
+    ts_ns: int
     ticks: list[SymbolTick]
 
 

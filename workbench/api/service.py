@@ -23,14 +23,14 @@ from workbench.api import schemas
 from workbench.api.context import Context
 from workbench.api.errors import Refused, responses
 from workbench.api.flags import KNOWN
-from workbench.api.params import Nothing, Seek, Speed, Switch
+from workbench.api.params import Nothing, Seek, Speed, Step, Switch
 from workbench.clock import NS_PER_S, monotonic_ns
 from workbench.errors import ConfigError, WorkbenchError
 from workbench.hub.health import Mode
 from workbench.sessions import to_ny
 
 DEAD = (Mode.STALE, Mode.REFUSED)
-CONTROLS = ("play", "pause", "seek", "set_speed", "span", "is_paused", "speed")
+CONTROLS = ("play", "pause", "seek", "step", "set_speed", "span", "is_paused", "speed")
 
 
 def service_routes(context: Context) -> APIRouter:
@@ -64,7 +64,7 @@ def service_routes(context: Context) -> APIRouter:
         """Switches that can be thrown while the hub runs."""
         return context.answer(_flags(context))
 
-    @router.put("/api/flags", response_model=schemas.Flags, responses=responses(413, 422, 500, 503))
+    @router.put("/api/flags", response_model=schemas.Flags, responses=responses(400, 413, 422, 500, 503))
     async def throw(states: Switch, _: Annotated[Nothing, Query()]) -> Response:
         """Throw switches; those left out stay. Kept over restarts."""
         for name, is_on in states.model_dump(exclude_none=True).items():
@@ -77,7 +77,7 @@ def service_routes(context: Context) -> APIRouter:
 def replay_routes(context: Context) -> APIRouter:
     """Return the routes that steer a replay, or a simulated market."""
     router = APIRouter(prefix="/api/replay", tags=["replay"])
-    refusals = responses(409, 413, 422, 500, 503)
+    refusals = responses(400, 409, 413, 422, 500, 503)
 
     @router.get("", response_model=schemas.Replay, responses=refusals)
     async def state(_: Annotated[Nothing, Query()]) -> Response:
@@ -108,6 +108,11 @@ def replay_routes(context: Context) -> APIRouter:
     async def speed(asked: Speed, _: Annotated[Nothing, Query()]) -> Response:
         """Change the speed."""
         return await _steer(context, lambda source: source.set_speed(asked.speed))
+
+    @router.post("/step", response_model=schemas.Replay, responses=refusals)
+    async def step(asked: Step, _: Annotated[Nothing, Query()]) -> Response:
+        """Go to the end of the present minute, or on by one event, and stand still."""
+        return await _steer(context, lambda source: source.step(asked.what))
 
     return router
 
