@@ -221,14 +221,14 @@ class Recorder:
 
     def _now_ns(self) -> int:
         """Return the market time up to which events were applied, as the recorder's own sign of life; it never goes back."""
-        self._alive_ns = max(self._alive_ns, self._hub.applied_ns - self._hub.source_info.delay_ns)
+        self._alive_ns = max(self._alive_ns, self._hub.applied_ns)
         return self._alive_ns
 
     # -- the journal -----------------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Open the first segment of a run."""
-        self._alive_ns = self._hub.applied_ns - self._hub.source_info.delay_ns
+        self._alive_ns = self._hub.applied_ns
         calendar = self._hub.calendar
         self._history_from_ns = int(calendar.sessions["pre_open"][calendar.latest(self._alive_ns)])
         self._trouble = ""
