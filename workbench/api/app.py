@@ -17,6 +17,7 @@ from workbench.api import errors
 from workbench.api.context import Context
 from workbench.api.flags import Flags
 from workbench.api.market import market_routes
+from workbench.api.metrics import metrics_routes
 from workbench.api.service import replay_routes, service_routes
 from workbench.api.stream import STRAIGHT, Streams
 from workbench.api.watching import Watch
@@ -67,6 +68,6 @@ def make_app(engine: Engine, settings: Settings, door: Door | None = None) -> Ap
     context = Context(engine, streams, Watch(engine.hub, threads), flags, threads, monotonic_ns())
     app = FastAPI(title="workbench hub", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)
     errors.install(app)
-    for routes in (market_routes(context), service_routes(context), replay_routes(context)):
+    for routes in (market_routes(context), service_routes(context), replay_routes(context), metrics_routes(context)):
         app.include_router(routes)
     return Api(context, app, door)

@@ -38,13 +38,13 @@ class Context:
         """The hub that is served."""
         return self.engine.hub
 
-    async def read(self, work: Callable[[], T], *, within_s: float = READ_S) -> T:
+    async def read(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, run on a thread; Refused (503) when that takes too long."""
         running = asyncio.get_running_loop().run_in_executor(self.threads, work)
         try:
-            return await asyncio.wait_for(asyncio.shield(running), within_s)
+            return await asyncio.wait_for(asyncio.shield(running), READ_S)
         except TimeoutError:
-            raise Refused(503, f"not read within {within_s:g} s: the source is slow or away; ask again, or for less") from None
+            raise Refused(503, f"not read within {READ_S:g} s: the source is slow or away; ask again, or for less") from None
 
     def answer(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
         """Return a value as JSON."""

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from workbench.api.params import ALLOWED
 from workbench.api.schemas import ErrorBody
-from workbench.errors import ConfigError, SymbolError, TimeframeError, WorkbenchError
+from workbench.errors import ConfigError, WorkbenchError
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,7 @@ def install(app: FastAPI) -> None:
         return refusal(422, "; ".join(_sentence(item) for item in error.errors()))
 
     async def on_purpose(_: Request, error: Exception) -> Response:
-        wrong = isinstance(error, ConfigError | SymbolError | TimeframeError)
-        return refusal(422 if wrong else 503, str(error))
+        return refusal(422 if isinstance(error, ConfigError | ValueError) else 503, str(error))
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -89,6 +88,8 @@ def _http_sentence(request: Request, error: HTTPException) -> str:
         return f"path: received {path!r}" + (f" (did you mean {near[0]!r}?)" if near else "") + "; allowed: those of /openapi.json"
     if error.status_code == 405:
         return f"method: received {method[:MAX_QUOTED]}; allowed: {', '.join(known.upper() for known in routes.get(path, {}))}"
+    if error.status_code == 400:
+        return "body: received what can't be read; allowed: a JSON object"
     return str(error.detail)
 
 

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from workbench.api.app import Door
 from workbench.api.server import ApiServer
 from workbench.assemble import assemble
 from workbench.config import Settings
@@ -19,10 +18,10 @@ from workbench.config import Settings
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, *, say: Callable[[str], None], door: Door | None = None) -> None:
+def run(settings: Settings, *, say: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; then streams end, what is queued is applied and stored. PortInUseError before anything starts."""
     engine = assemble(settings)
-    api = ApiServer(engine, settings, door=door)
+    api = ApiServer(engine, settings)
     ended = _ended_by_signal()
     try:
         engine.start()

@@ -19,6 +19,7 @@ MAX_BARS = 10_000  # in one answer of the history
 MAX_STREAM_BARS = 100_000  # series × n of one stream
 MAX_NS = 2**63 - 1
 SYMBOL_PATTERN = r"^([OI]:)?[A-Za-z0-9][A-Za-z0-9.\-/_^]{0,30}$"
+SYMBOLS_PATTERN = rf"^{SYMBOL_PATTERN[1:-1]}(,{SYMBOL_PATTERN[1:-1]}){{0,{MAX_SYMBOLS - 1}}}$"
 SEQ_PATTERN = r"^([0-9]{1,18}:)?[0-9]{1,18}$"
 
 # parameter -> its range in words
@@ -117,7 +118,7 @@ def _since(text: str | None) -> str | None:
 
 
 Symbol = Annotated[str, AfterValidator(check_symbol), Field(description=ALLOWED["symbol"], json_schema_extra={"pattern": SYMBOL_PATTERN})]
-SymbolsText = Annotated[str, AfterValidator(_symbols)]
+SymbolsText = Annotated[str, AfterValidator(_symbols), Field(json_schema_extra={"pattern": SYMBOLS_PATTERN})]
 SeriesText = Annotated[str, AfterValidator(_series)]
 SinceText = Annotated[
     str | None, AfterValidator(_since), Field(description=ALLOWED["since_seq"], json_schema_extra={"pattern": SEQ_PATTERN})
@@ -178,7 +179,7 @@ class Seek(Asked):
 class Speed(Asked):
     """How fast."""
 
-    speed: float = Field(ge=0.1, le=1000, description=ALLOWED["speed"])
+    speed: float = Field(strict=True, ge=0.1, le=1000, description=ALLOWED["speed"])
 
 
 class Step(Asked):

@@ -12,12 +12,15 @@ import threading
 
 import uvicorn
 
-from workbench.api.app import Door, make_app
+from workbench.api.app import make_app
 from workbench.api.protocol import BoundedProtocol
 from workbench.config import Settings
-from workbench.door.address import is_exposed
+from workbench.door.asgi import Door
+from workbench.door.gate import Gate
+from workbench.door.guests import GuestBook
+from workbench.door.roles import Role
 from workbench.engine import Engine
-from workbench.errors import ConfigError, PortInUseError
+from workbench.errors import PortInUseError
 
 log = logging.getLogger(__name__)
 
@@ -25,21 +28,25 @@ START_S = 10.0
 STOP_S = 4.0
 KEEP_ALIVE_S = 15
 BACKLOG = 512
+NEEDS = {"/api/flags": Role.ADMIN, "/api/replay": Role.TRADER}  # who may change what; reading needs a viewer
 
 
 class ApiServer:
-    """The API of one engine at one address. Use as `start`, `stop`; `port` is known after `start`."""
+    """The API of one engine at one address, behind the door. Use as `start`, `stop`; `port` is known after `start`."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, *, door: Door | None = None, host: str | None = None, port: int | None = None
+        self, engine: Engine, settings: Settings, *, book: GuestBook | None = None, host: str | None = None, port: int | None = None
     ) -> None:
-        """`port` 0 takes a free one. PortInUseError when another program has it."""
+        """`port` 0 takes a free one. `book`: of a desk in the same process, whose sessions it then knows.
+
+        PortInUseError when another program has the port, ConfigError for an address that the door does not allow.
+        """
         self.host = settings.host if host is None else host
-        if door is None and is_exposed(settings, self.host):
-            raise ConfigError(f"host: received {self.host!r} without a door; allowed: 127.0.0.1, localhost or ::1")
+        book = book or GuestBook(settings, host=self.host)
         self._socket = _bound(self.host, settings.api_port if port is None else port)
         self.port: int = self._socket.getsockname()[1]
-        self.app = make_app(engine, settings, door)
+        gate = Gate(settings, self.port, book, host=self.host, needs=NEEDS)
+        self.app = make_app(engine, settings, lambda app: Door(app, gate))
         config = uvicorn.Config(
             self.app,
             http=BoundedProtocol,

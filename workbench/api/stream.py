@@ -198,6 +198,10 @@ class Streams:
         seq = self.hub.seq
         return [max(0, seq - reader.position.seq) for reader in self.readers()]
 
+    def queued_bytes(self) -> int:
+        """Return what was written and not yet taken, all readers."""
+        return sum(reader.queued_bytes() for reader in self.readers())
+
     async def join(self, wanted: Wanted, reader: Reader) -> Subscription:
         """Return the subscription, which this reader listens to from now on."""
         if wanted not in self._subscriptions:

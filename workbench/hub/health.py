@@ -104,12 +104,18 @@ class LatencyBook:
         self._n = 0  # noted so far; the newest LATENCY_KEPT are held
         self._told: tuple[int, int, tuple[float, float]] | None = None  # (noted, stopwatch, what was told then)
 
-    def note(self, ts_event: int, ts_recv: int) -> None:
-        """Take one frame's newest event; frames without a receipt stamp say nothing."""
+    def note(self, ts_event: int, ts_recv: int, now_ns: int = 0) -> None:
+        """Take one frame's newest event, applied at `now_ns`; frames without a receipt stamp say nothing."""
         if ts_recv > 0:
             self._ms[self._n % LATENCY_KEPT] = (ts_recv - ts_event) / 1e6
             self._n += 1
             self.feed.note(ts_recv - ts_event)
+            self.decode.note(now_ns - ts_recv)
+
+    def note_bars(self, ts_close: np.ndarray, due_since_ns: int) -> None:
+        """Take bars just closed by time; `due_since_ns`: the present moment less the grace."""
+        for end_ns in ts_close.tolist():
+            self.bars.note(due_since_ns - end_ns)
 
     def percentiles(self) -> tuple[float, float] | tuple[None, None]:
         """Return p50 and p95 [ms] of what is kept, counted anew at most a few times a second however many ask."""
