@@ -19,6 +19,7 @@ TOP_LEVEL_FOLDERS = {"notebooks", "workbench", "apps", "data", "tests"}
 HOMES = {
     "polygon": ("sources/polygon/",),
     "massive": ("sources/polygon/",),
+    "alpaca": ("sources/alpaca/",),
     "exchange_calendars": ("sessions.py",),
     "duckdb": ("history/",),
     "pyarrow": ("history/",),

@@ -83,7 +83,7 @@ class PolygonServer:
         self.actions: list[tuple[str, dict]] = []  # (market, what a client sent)
         self.connections: list[Connection] = []
         self.n_connected = 0
-        self.is_refusing = False  # handshakes get a 503
+        self.refuses_with = 0  # handshakes get this status
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="polygon-server", daemon=True)
 
@@ -128,6 +128,10 @@ class PolygonServer:
     def drop(self, market: str | None = None, code: int | None = None) -> int:
         """Break connections: without a code as a lost network does, with one as a server that closes."""
         return self._do(self._drop(market, code))
+
+    def refuse(self, status: int) -> None:
+        """Answer handshakes with this status from now on; 0: let them in."""
+        self.refuses_with = status
 
     def mute(self, market: str | None = None) -> None:
         """Send nothing more on the present connections, and leave them open."""
@@ -175,7 +179,7 @@ class PolygonServer:
     # -- websocket ----------------------------------------------------------------------------------------------------------
 
     def _handshake(self, socket: ServerConnection, _request: object):
-        return socket.respond(503, "no\n") if self.is_refusing else None
+        return socket.respond(self.refuses_with, "no\n") if self.refuses_with else None
 
     async def _talk(self, socket: ServerConnection) -> None:
         assert socket.request is not None

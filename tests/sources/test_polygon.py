@@ -307,12 +307,12 @@ def test_pauses_between_attempts_grow_until_data_has_flowed_for_a_while(make, se
 
 
 def test_a_dead_host_is_said_and_tried_again(make, server, sink, clock):
-    server.is_refusing = True
+    server.refuse(503)
     source = make(stream_times=replace(FAST, connect_s=0.15))
     source.start(sink)
     source.subscribe(["SPY"])
     assert wait_for(lambda: any("no answer" in status.reason for status in sink.statuses))
-    server.is_refusing = False
+    server.refuse(0)
     assert wait_for(server.live)
     server.send([trade(clock)])
     assert wait_for(lambda: sink.n_trades)

@@ -27,7 +27,6 @@ from workbench.types import BAR_DTYPE, BarSource, check_symbol
 log = logging.getLogger(__name__)
 
 MAX_PAGES = 1_000
-POOL_SIZE = 4
 
 
 @dataclass(frozen=True, slots=True)

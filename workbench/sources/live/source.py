@@ -36,9 +36,6 @@ class Reader(Protocol):
     def read(self, frame: str | bytes, ts_recv: int) -> Columns:
         """Return one frame as rows, stamped `ts_recv`, plus what is no row and what could not be read."""
 
-    def warm(self) -> None:
-        """Load what makes it fast; may run in another thread."""
-
 
 @dataclass(slots=True)
 class _Leg:
@@ -203,6 +200,8 @@ class LiveSource(ABC):
                 return
             if state is FeedState.REFUSED and isinstance(problem, AuthError) and "API key" not in str(problem) and self._start_polling():
                 reason = f"{reason}. Until then minute bars are read by REST every {self._poll_s:g} s"
+            if leg.stream.undelivered and self._start_polling():
+                reason = f"{reason}; their minutes are read by REST every {self._poll_s:g} s"
             leg.state, leg.reason, leg.problem = state, reason, problem
             self._tell()
 
@@ -222,7 +221,6 @@ class LiveSource(ABC):
             reader = self._make_reader(market, self._sink.symbols)
             stream = self._make_stream(market, _Ear(self, market))
             self._legs[market] = _Leg(stream, reader)
-            threading.Thread(target=reader.warm, name=f"{self._info.name}-{market}-warm", daemon=True).start()
             stream.start()
         return self._legs[market]
 
@@ -245,9 +243,9 @@ class LiveSource(ABC):
     def _poll(self) -> None:
         while not self._stopped.is_set():
             with self._lock:
-                legs = [leg for leg in self._legs.values() if leg.state is FeedState.REFUSED]
+                legs = list(self._legs.values())
             for leg in legs:
-                for symbol in leg.stream.symbols:
+                for symbol in leg.stream.symbols if leg.state is FeedState.REFUSED else leg.stream.undelivered:
                     if not self._poll_one(leg, symbol):
                         return
             self._stopped.wait(self._poll_s)

@@ -151,6 +151,11 @@ class Stream(ABC):
         with self._lock:
             return tuple(self._symbols)
 
+    @property
+    def undelivered(self) -> tuple[str, ...]:
+        """What is subscribed and, as the server itself says, does not come."""
+        return ()
+
     def subscribe(self, symbols: Iterable[str]) -> None:
         """Want these too."""
         now_ns = self._clock.now_ns()

@@ -17,10 +17,11 @@ import msgspec
 
 from workbench.clock import NS_PER_MS
 from workbench.sources.live.api_key import ApiKey
-from workbench.sources.live.history import POOL_SIZE, Doubt, Minute, MinuteHistory, Refusal
+from workbench.sources.live.history import Doubt, Minute, MinuteHistory, Refusal
 from workbench.sources.polygon.vendor import Vendor
 
 PAGE_LIMIT = 50_000  # the largest that is allowed; counts minutes read, not rows returned
+POOL_SIZE = 4
 
 
 class Aggregate(msgspec.Struct, gc=False):

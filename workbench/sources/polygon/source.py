@@ -5,6 +5,7 @@ One connection per market (the provider counts them per account), decoded here, 
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -116,8 +117,10 @@ class PolygonSource(LiveSource):
             rng=self._rng.spawn(1)[0],
         )
 
-    def _make_reader(self, market: str, symbols: SymbolTable) -> FrameReader:  # noqa: ARG002
-        return FrameReader(symbols)
+    def _make_reader(self, market: str, symbols: SymbolTable) -> FrameReader:
+        reader = FrameReader(symbols)
+        threading.Thread(target=reader.warm, name=f"polygon-{market}-warm", daemon=True).start()
+        return reader
 
     def _hide(self, text: str) -> str:
         return self._key.hide_in(text)
