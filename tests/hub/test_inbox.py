@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from tests.stubs import MIN, TEN, bar, prints
-from workbench.hub.inbox import Inbox
+from workbench.hub.inbox import MAX_HISTORY, Inbox
 
 
 def inbox(max_rows: int = 10, *, can_wait: bool = False) -> Inbox:
@@ -75,3 +75,31 @@ def test_it_is_idle_only_when_what_was_taken_is_applied_too():
     assert not tested.is_idle
     tested.rest()
     assert tested.is_idle
+
+
+def test_what_happens_now_is_never_behind_history():
+    tested = inbox()
+    tested.put_history("past", "last year")
+    tested.put_history("past", "the year before")
+    tested.put("trades", trades(3), 3)
+    assert tested.take().kind == "trades"
+    assert tested.take() is None
+    assert [tested.take(history=True).payload for _ in range(2)] == ["last year", "the year before"]
+    assert tested.take(history=True) is None
+
+
+def test_who_reads_history_waits_while_the_line_is_long_and_not_when_nobody_takes():
+    tested = inbox()
+    for k in range(2 * MAX_HISTORY):
+        tested.put_history("past", k)  # nobody takes: a hub that is pumped by hand
+    assert len(tested) == 2 * MAX_HISTORY
+    tested.open()
+    reader = threading.Thread(target=tested.put_history, args=("past", "one more"))
+    reader.start()
+    for k in range(MAX_HISTORY + 1):
+        reader.join(0.01)
+        assert reader.is_alive()
+        assert tested.take(history=True).payload == k
+        tested.rest()
+    reader.join(5)
+    assert not reader.is_alive()

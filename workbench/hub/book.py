@@ -78,7 +78,7 @@ class SymbolBook:
         """Merge closed minutes (BAR_DTYPE, sorted by ts_open) and re-roll what they touch; returns how many changed."""
         if not len(rows):
             return 0
-        won = winners(rows, self.minutes.rows_from(int(rows["ts_open"][0])))
+        won = winners(rows, self.minutes.rows_from(int(rows["ts_open"][0]), int(rows["ts_open"][-1]) + 1))
         if not len(won):
             return 0
         first, last = self.minutes.first_ns, self.minutes.last_ns
@@ -90,7 +90,6 @@ class SymbolBook:
         if is_next:
             self._finish(*self._roller.add(won))
         else:
-            self._is_roller_behind = True
             self._reroll(won, now_ns)
         return n + len(won) - len(keepable)
 
@@ -101,7 +100,6 @@ class SymbolBook:
         if len(rows):
             rows["is_complete"] = 0
             self.minutes.upsert(rows)
-            self._is_roller_behind = True
             self._reroll(rows, now_ns)
         return len(rows)
 
@@ -187,18 +185,26 @@ class SymbolBook:
             self._roller.advance(self._advanced_to)
 
     def _reroll(self, changed: np.ndarray, now_ns: int) -> None:
-        """Re-roll the sessions (weeks for 1w) that the changed minutes lie in."""
-        for by_week in (False, True):
-            labels = tuple(label for label in self._rolled if (label == WEEK) == by_week)
-            if not labels:
-                continue
-            start, end = self._bounds(int(changed["ts_open"][0]), int(changed["ts_open"][-1]), by_week=by_week)
-            held = self.minutes.rows_from(start)
-            older = changed[changed["ts_open"] < held["ts_open"][0]] if len(held) else changed
-            rows = np.concatenate([older, held])
-            rolled = self._roll(rows[rows["ts_open"] < end], labels)
+        """Re-roll the sessions (weeks for 1w) that the changed minutes lie in; the roller knows the newest week only."""
+        last = self.minutes.last_ns
+        if last is not None and changed["ts_open"][-1] >= self._bounds(last, last, by_week=True)[0]:
+            self._is_roller_behind = True
+        for (start, end), labels in self._spans(int(changed["ts_open"][0]), int(changed["ts_open"][-1])).items():
+            held = self.minutes.rows_from(start, end)
+            older = changed[: int(np.searchsorted(changed["ts_open"], held["ts_open"][0]))] if len(held) else changed
+            rolled = self._roll(np.concatenate([older, held]) if len(older) and len(held) else held if len(held) else older, labels)
             for label in labels:
                 self._store(self._rolled[label], rolled[label] if len(older) else self._whole(rolled[label]), now_ns)
+
+    def _spans(self, first_ns: int, last_ns: int) -> dict[tuple[int, int], tuple[str, ...]]:
+        """Return which spans have to be rolled again for which timeframes when minutes between two moments have changed."""
+        spans: dict[tuple[int, int], tuple[str, ...]] = {}
+        for by_week in (False, True):
+            labels = tuple(label for label in self._rolled if (label == WEEK) == by_week)
+            if labels:
+                span = self._bounds(first_ns, last_ns, by_week=by_week)
+                spans[span] = spans.get(span, ()) + labels
+        return spans
 
     def _bounds(self, first_ns: int, last_ns: int, *, by_week: bool) -> tuple[int, int]:
         """Return the span of whole sessions, or of whole weeks, around two moments [ns UTC]."""

@@ -1,7 +1,10 @@
 """The one bounded queue before the hub: batches wait here, in the order they came, for the hub's thread.
 
 A replay waits for room; the market can't, so what a live source delivers into a full queue is lost, counted, and the moment of
-the first loss kept until history can be asked. Floor 2. Any thread puts; one takes.
+the first loss kept until history can be asked. History waits in a line of its own, behind what happens now, and its readers wait
+when that line is long: two years of minutes neither hold up a print nor fill the memory.
+
+Floor 2. Any thread puts; one takes.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ class Item(NamedTuple):
     ts_ns: int
 
 
+MAX_HISTORY = 16  # items of history that wait at most while a thread takes them
+
+
 class Inbox:
     """Items in order, bounded by their rows.
 
@@ -32,12 +38,13 @@ class Inbox:
         self.n_rows = self.n_dropped = 0
         self._now_ns, self._max_rows, self._can_wait = now_ns, max_rows, can_wait
         self._items: deque[Item] = deque()
+        self._history: deque[Item] = deque()
         self._is_busy = False
         self._dropped_since: int | None = None  # market time of the earliest print or minute lost
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._items) + len(self._history)
 
     def put(self, kind: str, payload: Any, n_rows: int = 0) -> None:
         """Add an item; rows of a live market that find no room are dropped."""
@@ -51,12 +58,20 @@ class Inbox:
             self.n_rows += n_rows
             self._changed.notify_all()
 
-    def take(self) -> Item | None:
-        """Return the oldest item, or None; until `rest` is called the hub counts as busy with it."""
+    def put_history(self, kind: str, payload: Any) -> None:
+        """Add an item of history; waits for room while somebody takes items out."""
         with self._changed:
-            if not self._items:
+            self._changed.wait_for(lambda: len(self._history) < MAX_HISTORY or not self.is_open)
+            self._history.append(Item(kind, payload, 0, self._now_ns()))
+            self._changed.notify_all()
+
+    def take(self, *, history: bool = False) -> Item | None:
+        """Return the oldest item (of history), or None; until `rest` is called the hub counts as busy with it."""
+        with self._changed:
+            items = self._history if history else self._items
+            if not items:
                 return None
-            item = self._items.popleft()
+            item = items.popleft()
             self.n_rows -= item.n_rows
             self._is_busy = True
             return item
@@ -80,14 +95,14 @@ class Inbox:
     def wait(self, timeout_s: float) -> None:
         """Wait for an item, for the end, or for `timeout_s`."""
         with self._changed:
-            if not self._items and self.is_open:
+            if not len(self) and self.is_open:
                 self._changed.wait(timeout_s)
 
     @property
     def is_idle(self) -> bool:
         """True when everything handed in is applied."""
         with self._changed:
-            return not self._items and not self._is_busy
+            return not len(self) and not self._is_busy
 
     def wait_change(self, timeout_s: float) -> None:
         """Wait until something is handed in or applied, or for `timeout_s`."""

@@ -5,7 +5,7 @@ Floor 2. Called under the hub's lock; the reads themselves run in `backfill.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -78,6 +78,14 @@ class HistoryPlan:
         table = self._calendar.sessions
         week = week_number(table["date"])
         return int(table["pre_open"][np.searchsorted(week, week[self._calendar.latest(ts_ns)])])
+
+    def pieces(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield minutes (BAR_DTYPE, oldest first) in pieces that are quickly applied: whole weeks, newest first."""
+        table = self._calendar.sessions
+        day = np.maximum(np.searchsorted(table["pre_open"], rows["ts_open"], side="right") - 1, 0)
+        starts = np.flatnonzero(np.diff(week_number(table["date"])[day], prepend=-1))
+        for start, end in zip(starts[::-1], [len(rows), *starts[:0:-1]], strict=False):
+            yield rows[start:end]
 
     def verify(self, watched: Iterable[str]) -> None:
         """Compare recent minutes with the source's history now and then: a healthy stream still loses single frames."""

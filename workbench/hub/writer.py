@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from workbench.clock import NS_PER_MIN, NS_PER_MS, NS_PER_S, WallClock
-from workbench.hub.backfill import Backfiller, Outcome
+from workbench.hub.backfill import Backfiller, Job, Outcome
 from workbench.hub.bars import MinuteBuilder, Reject
 from workbench.hub.book import SymbolBook
 from workbench.hub.clean import Quarantine, Quarantined, TradeCleaner, clean_bars, clean_quotes
@@ -60,9 +60,9 @@ class Writer:
         self.quarantine = Quarantine(self._tell_quarantined)
         self.tape = EventTape()
         self.on_accepted: Callable[[str, Any], None] | None = None
-        self.archive = MinuteArchive(source, store, lambda symbol, factor: inbox.put("rebased", (symbol, factor)))
+        self.archive = MinuteArchive(source, store, lambda symbol, factor: inbox.put_history("rebased", (symbol, factor)))
         self.saver = MinuteSaver(self.archive, lock, lambda symbol, start: self.books[symbol].minutes.rows_from(start), self._count_error)
-        self.backfiller = Backfiller(self.archive.read, lambda outcome: inbox.put("history", outcome), source.clock.now_ns, retry_s=retry_s)
+        self.backfiller = Backfiller(self.archive.read, self._hand_in, source.clock.now_ns, retry_s=retry_s)
         self.gaps = GapBook()
         self.plan = HistoryPlan(self.backfiller, calendar, source.clock, self.gaps, self.numbering, grace_ns=grace_ns, verify_ns=verify_ns)
         self.books: dict[str, SymbolBook] = {}  # symbol -> its series
@@ -145,8 +145,8 @@ class Writer:
         if not len(rows):
             return
         self.n_events += len(rows)
-        self.latency.note(int(rows["ts_event"][-1]), int(rows["ts_recv"][-1]))
-        self.last_event_ns = self._clock.now_ns()
+        now_ns = self.last_event_ns = self._clock.now_ns()
+        self.latency.note(int(rows["ts_event"][-1]), int(rows["ts_recv"][-1]), now_ns)
 
     def _accept(self, kind: str, rows: Any) -> None:
         """Tell whoever records, before anybody else can hear of it. What fails there is counted and logged, and ends nothing."""
@@ -218,19 +218,27 @@ class Writer:
 
     # -- history ---------------------------------------------------------------------------------------------------------------
 
+    def _hand_in(self, outcome: Outcome) -> None:
+        """Clean what a read brought and put it before the hub in pieces that are quickly applied; on the reader's thread."""
+        if outcome.history is not None:
+            for rows in self.plan.pieces(self.clean_bars(outcome.job.symbol, outcome.history.rows)):
+                self._inbox.put_history("past", (outcome.job, rows))
+        self._inbox.put_history("history", outcome)
+
+    def _apply_past(self, payload: tuple[Job, np.ndarray]) -> None:
+        job, rows = payload
+        if job.epoch == self.numbering.epoch:
+            self._accept("history", (job.symbol, rows))
+            self._add_closed(job.symbol, rows)
+
     def _apply_history(self, outcome: Outcome) -> None:
+        """Note how a read ended whose minutes are all applied."""
         job = outcome.job
         if job.epoch != self.numbering.epoch:
             return
-        if outcome.history is not None:
-            good = self.clean_bars(job.symbol, outcome.history.rows)
-            if len(good):
-                self._accept("history", (job.symbol, good))
-            self._add_closed(job.symbol, good)
-            if outcome.history.is_complete:
-                self.gaps.repair(job.symbol, job.start_ns, job.end_ns)
-                return
-        if outcome.is_final:
+        if outcome.history is not None and outcome.history.is_complete:
+            self.gaps.repair(job.symbol, job.start_ns, job.end_ns)
+        elif outcome.is_final:
             why = str(outcome.error) if outcome.error is not None else "history could not be proved complete"
             self.gaps.open(job.symbol, job.start_ns, job.end_ns, why, failure=why, is_hopeless=outcome.is_hopeless)
 
@@ -251,6 +259,7 @@ class Writer:
         symbol_ids, rows = self._builder.advance(now_ns)
         if len(rows):
             self._close(symbol_ids, rows)
+            self.latency.note_bars(rows["ts_close"], self._clock.now_ns() - self._grace_ns)
         dropped_since = self._inbox.dropped_since()
         if dropped_since is not None:
             self._apply_gap(FeedGap(dropped_since, now_ns, "events were dropped: the queue was full"))
