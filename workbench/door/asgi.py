@@ -119,7 +119,7 @@ def check_length(ask: Ask, limits: Limits) -> Refusal | None:
 
 async def refuse(send: Send, refusal: Refusal) -> None:
     """Answer with a refusal, as JSON."""
-    body = json.dumps({"detail": refusal.reason}).encode()
+    body = json.dumps({"error": refusal.reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
     headers += [(name.encode(), value.encode()) for name, value in refusal.headers]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
