@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+FULL_TEST_S = 6 * 3600
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -45,6 +46,8 @@ def main(arguments: list[str]) -> int:
     compileall.compile_dir(ROOT / "workbench", quiet=1)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-m", "pytest", *arguments]
+    if environment.get("SOAK", "") not in ("", "0"):
+        command += ["-o", f"faulthandler_timeout={FULL_TEST_S}"]  # one test of the full counts may take hours
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
