@@ -7,5 +7,4 @@ from workbench.views.serve import desk_page, shared_engine
 
 pn.extension()
 
-settings = Settings()
-desk_page(shared_engine(), settings.data_dir).servable(title="Desk")
+desk_page(shared_engine(), Settings()).servable(title="Desk")

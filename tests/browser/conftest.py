@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -23,13 +24,26 @@ def browser(playwright_driver, chromium, chromium_flags):
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """A running desk: .url, .engine, .server."""
+    with _serving(tmp_path_factory.mktemp("desk")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def serving():
+    """Run a desk with other settings: with serving(folder, session_cap=3) as running."""
+    return _serving
+
+
+@contextlib.contextmanager
+def _serving(folder, **chosen):
+    """Run a desk on the simulated market in this process."""
     from workbench.assemble import assemble
     from workbench.config import Settings
     from workbench.views.serve import server
 
     for name in ("panel", "bokeh", "tornado"):
         logging.getLogger(name).setLevel(logging.WARNING)  # or each frame of each session is a captured line
-    settings = Settings(source="simulated", symbols=SYMBOLS, speed=20, data_dir=tmp_path_factory.mktemp("desk"))
+    settings = Settings(**{"source": "simulated", "symbols": SYMBOLS, "speed": 20, "data_dir": folder, "session_cap": 100, **chosen})
     engine = assemble(settings).start()
     engine.hub.wait_idle(60, history=True)
     ready, running = threading.Event(), SimpleNamespace(engine=engine)
@@ -65,6 +79,8 @@ class Page:
 
     def open(self, url, charts=1):
         self.page.goto(url)
+        if not charts:
+            return self
         self.page.wait_for_function(
             f"window.__workbench?.charts.length >= {charts} && window.__workbench.charts.every((c) => c.ready)", timeout=60_000
         )
@@ -109,8 +125,8 @@ def open_page(browser):
     """Open more pages: open_page(url) -> Page."""
     opened = []
 
-    def another(url, **options):
-        opened.append(Page(browser, **options).open(url))
+    def another(url, charts=1, **options):
+        opened.append(Page(browser, **options).open(url, charts))
         return opened[-1]
 
     yield another

@@ -250,7 +250,7 @@ def main() -> None:
     from workbench.views.serve import server as desk_server
 
     logging.basicConfig(level=logging.WARNING)
-    settings = Settings(**asked["settings"])
+    settings = Settings(**{"session_cap": 200, **asked["settings"]})  # tabs are opened faster than closed ones give their place back
     engine = assemble(settings)
     side = Side(engine)
     if asked["remember"]:

@@ -54,7 +54,9 @@ def _put(settings: Settings) -> Engine:
 def desk_page(engine: Engine, settings: Settings) -> Any:
     """Return the desk of the present browser session, ready to be made servable; a page that says so when every place is taken."""
     if not shared_places().take(getattr(pn.state.curdoc, "session_context", None), settings.session_cap):
-        return FullPage(settings.session_cap)
+        full = FullPage(settings.session_cap)
+        full.start()
+        return full
     query = {name: values[0].decode(errors="replace") for name, values in pn.state.session_args.items() if values}
     desk = Desk(engine.hub, shared_shelf(settings.data_dir / "desk"), query)
     pn.config.raw_css = [*pn.config.raw_css, PAGE_CSS.replace("BACKGROUND", theme.tokens(desk.look.theme)["background"])]
