@@ -84,7 +84,7 @@ class AlpacaHistory(MinuteHistory):
         try:
             return super().read(symbol, start_ns, end_ns)
         except RecentDataError as refused:
-            until = self._clock.now_ns() - RECENT_NS
+            until = (self._clock.now_ns() - RECENT_NS) // NS_PER_MIN * NS_PER_MIN
             if start_ns >= until:
                 raise
             return History(super().read(symbol, start_ns, min(end_ns, until)).rows, is_complete=False, note=str(refused))
