@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -222,6 +223,50 @@ def test_an_unknown_symbol_is_answered_with_one_sentence(served, page):
     page.page.keyboard.press("Enter")
     page.page.wait_for_function("() => true")
     assert "ZZZZ" in page.page.locator(".wl .note.on").inner_text()
+
+
+def test_quick_clicks_on_indicators_all_count(served, page):
+    page.open(served.url + "/?symbol=NVDA")
+    page.page.keyboard.press("i")
+    for name in ("ema:9", "rsi:14"):
+        page.page.locator(f".menu input[value='{name}']").evaluate("(box) => box.click()")
+    labels = "window.__workbench.chart().model.legend.map((line) => line.label)"
+    page.page.wait_for_function(f"['EMA 9', 'RSI 14'].every((label) => {labels}.includes(label))")
+    for name in ("ema:9", "rsi:14"):
+        assert page.page.locator(f".menu input[value='{name}']").is_checked()
+        page.page.locator(f".menu input[value='{name}']").evaluate("(box) => box.click()")
+    page.page.wait_for_function("window.__workbench.chart().model.panes.length === 0")
+
+
+def test_a_chart_says_why_history_is_missing_until_a_read_succeeds(served, page, monkeypatch):
+    hub, ask = served.engine.hub, served.engine.hub.health
+    monkeypatch.setattr(hub, "health", lambda symbol=None: replace(ask(symbol), history_trouble="history of QQQ: down; it is tried again by itself"))
+    page.open(served.url + "/?symbol=QQQ")
+    note = page.page.get_by_text("History of QQQ can't be read: down; it is tried again by itself")
+    note.wait_for(timeout=10_000)
+    legend = page.page.locator(".wb-head .wb-legend").bounding_box()
+    assert note.bounding_box()["y"] >= legend["y"] + legend["height"], "the note covers the prices"
+    monkeypatch.undo()
+    note.wait_for(state="detached", timeout=10_000)
+
+
+def test_a_recording_of_longer_bars_greys_the_shorter_timeframes(served, page, monkeypatch):
+    source = served.engine.source
+    monkeypatch.setattr(source, "_info", replace(source.info, bar_lengths_ns={"SPY": 300 * 10**9}))
+    page.open(served.url + "/?symbol=SPY&tf=1m")
+    assert page.snapshot()["timeframe"] == "5m"
+    grey = page.page.locator(".frames button.unfit")
+    assert grey.all_inner_texts() == ["1m", "2m", "3m"]
+    assert grey.first.get_attribute("title").startswith("SPY was recorded in 5m bars")
+    grey.first.click()
+    page.page.locator(".toast", has_text="at 1m only the last minute of each is shown").wait_for(timeout=10_000)
+    assert page.snapshot()["timeframe"] == "5m"
+
+
+def test_a_symbol_that_there_is_not_is_replaced_with_one_sentence(served, page):
+    page.open(served.url + "/?symbol=zzzz")
+    page.page.locator(".toast", has_text="There is no symbol 'ZZZZ'").wait_for(timeout=10_000)
+    assert page.snapshot()["symbol"] == "SPY"
 
 
 def test_four_charts_tick_at_once(served, page):
