@@ -36,12 +36,16 @@ FOREVER: Span = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
 
 @dataclass
 class Facts:
-    """What was noted of one day. `gaps`: (symbol, start, end, reason); `corrections`: (symbol, ts of the print, reason)."""
+    """What was noted of one day. `gaps`: (symbol, start, end, reason); `corrections`: (symbol, ts of the print, reason).
+
+    `fresh`: when the recorder began before its hub had taken any event, so that no event of that hub is missing from the record.
+    """
 
     alive: list[Span] = field(default_factory=list)
     watched: dict[str, list[Span]] = field(default_factory=dict)  # symbol -> when it was followed, as far as the recorder ran
     gaps: list[tuple[str, int, int, str]] = field(default_factory=list)
     corrections: list[tuple[str, int, str]] = field(default_factory=list)
+    fresh: list[int] = field(default_factory=list)
     until_ns: int = 0  # the day is judged up to here
     segments: list[str] = field(default_factory=list)  # of the write-ahead file, whose facts are in
 
@@ -52,6 +56,7 @@ class Facts:
             self.watched[symbol] = union([*self.watched.get(symbol, []), *spans])
         self.gaps = sorted({*self.gaps, *other.gaps})
         self.corrections = sorted({*self.corrections, *other.corrections})
+        self.fresh = sorted({*self.fresh, *other.fresh})
         self.until_ns = max(self.until_ns, other.until_ns)
 
     def cut(self, span: Span) -> Facts:
@@ -60,7 +65,8 @@ class Facts:
         told = [one for one in self.corrections if span[0] <= one[1] < span[1]]
         watched = {symbol: _within(spans, span) for symbol, spans in self.watched.items()}
         until = min(self.until_ns, span[1]) if self.until_ns > span[0] else 0
-        return Facts(_within(self.alive, span), {s: spans for s, spans in watched.items() if spans}, inside, told, until)
+        fresh = [ts for ts in self.fresh if span[0] <= ts < span[1]]
+        return Facts(_within(self.alive, span), {s: spans for s, spans in watched.items() if spans}, inside, told, fresh, until)
 
     def missing(self, session: Span) -> list[tuple[int, str, str]]:
         """Return (start of the minute, symbol, reason) of every minute of the session, as far as it is judged, that is not whole."""
@@ -95,6 +101,7 @@ def read_facts(folder: Path) -> Facts:
             {symbol: [(int(a), int(b)) for a, b in spans] for symbol, spans in noted["watched"].items()},
             [(s, int(a), int(b), why) for s, a, b, why in noted["gaps"]],
             [(s, int(ts), why) for s, ts, why in noted["corrections"]],
+            [int(ts) for ts in noted["fresh"]],
             int(noted["until_ns"]),
             list(noted["segments"]),
         )
@@ -120,7 +127,7 @@ def write_facts(folder: Path, day: date, facts: Facts, calendar: SessionCalendar
     table = pa.table(dict(zip(("ts", "symbol", "reason"), columns, strict=True)))
     folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / MISSING, lambda partial: pq.write_table(table, partial))
-    noted = {name: getattr(facts, name) for name in ("alive", "watched", "gaps", "corrections", "until_ns", "segments")}
+    noted = {name: getattr(facts, name) for name in ("alive", "watched", "gaps", "corrections", "fresh", "until_ns", "segments")}
     replace_file(folder / FACTS, lambda partial: partial.write_text(json.dumps(noted)))  # last: it says which segments are in
 
 

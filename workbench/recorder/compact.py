@@ -149,6 +149,7 @@ class Segment:
         if frame.code is Code.ALIVE and frame.payload:
             told = json.loads(frame.payload)
             since_ns, watched = int(told["since"]), tuple(told["watched"])
+            self.facts.fresh += [since_ns] if told.get("is_fresh") else []
         facts = self.facts
         if since_ns < frame.ts_ns:
             facts.alive = _prolonged(facts.alive, since_ns, frame.ts_ns)

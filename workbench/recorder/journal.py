@@ -37,7 +37,7 @@ class Code(IntEnum):
     BARS = 4  # JSON symbol, newline, BAR_DTYPE rows: the provider's streamed minutes
     HISTORY = 5  # the same: minutes read from the provider's history
     QUARANTINED = 6  # JSON [reason, symbol, ts_recv, raw]
-    ALIVE = 7  # JSON {"since": ns, "watched": [symbol, …]}: the recorder runs, what is watched from now on; empty: as before
+    ALIVE = 7  # JSON {"since": ns, "watched": [symbol, …][, "is_fresh"]}: the recorder runs, what is watched from now on; empty: as before
     GAP = 8  # JSON [symbol, start ns, end ns, reason]
     CORRECTION = 9  # JSON [symbol, ts of the print, reason]
 

@@ -87,6 +87,7 @@ class Recorder:
         self._journal: Journal | None = None
         self._watched: tuple[str, ...] = ()  # as last written
         self._n_named = 0  # symbols whose names stand in the present segment
+        self._is_fresh = False  # the hub has taken no event yet
         self._alive_ns = self._failed_ns = self._history_from_ns = 0
         self._trouble = self._compact_trouble = ""
         self._recorded, self._lost = dict.fromkeys(_KINDS, 0), dict.fromkeys(_KINDS, 0)
@@ -193,6 +194,8 @@ class Recorder:
                 self._append(Code.BARS if kind == "bars" else Code.HISTORY, json.dumps(symbol).encode() + b"\n" + rows.tobytes())
         else:
             code = {"quarantined": Code.QUARANTINED, "gap": Code.GAP, "correction": Code.CORRECTION}[kind]
+            if kind == "gap":
+                self._beat()  # one that is told of a symbol watched from now on
             self._append(code, json.dumps(payload).encode())
 
     def _append(self, code: Code, payload: bytes) -> None:
@@ -232,13 +235,14 @@ class Recorder:
         calendar = self._hub.calendar
         self._history_from_ns = int(calendar.sessions["pre_open"][calendar.latest(self._alive_ns)])
         self._trouble = ""
+        self._is_fresh = not self._hub.health().n_events
         self._journal = Journal(self._compactor.wal, WallClock().now_ns(), self._preamble)
-        self._began_ns = monotonic_ns()
+        self._began_ns, self._is_fresh = monotonic_ns(), False
 
     def _preamble(self) -> list[Frame]:
         """Return what a segment begins with: that the recorder has run since its last sign of life, and all names."""
         self._watched, self._n_named = self._hub.watched(), len(self._hub.symbols)
-        alive = {"since": self._alive_ns, "watched": list(self._watched)}
+        alive = {"since": self._alive_ns, "watched": list(self._watched), "is_fresh": self._is_fresh}
         return [Frame(Code.ALIVE, self._now_ns(), json.dumps(alive).encode()), self._names(0, self._n_named)]
 
     def _next_segment(self, journal: Journal) -> None:

@@ -352,7 +352,9 @@ class ReplaySource:
         else:
             ids = self._reel.bar_ids[begin : begin + n]
             for symbol_id in np.unique(ids):
-                sink.on_bars(sink.symbols.name(int(symbol_id)), rows[ids == symbol_id])
+                mine = rows[ids == symbol_id]
+                for origin in np.unique(mine["source"]):  # a hub takes each minute once from a batch
+                    sink.on_bars(sink.symbols.name(int(symbol_id)), mine[mine["source"] == origin])
 
     @staticmethod
     def _tell_gaps(sink: Sink, rows: np.ndarray) -> None:

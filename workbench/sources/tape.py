@@ -23,7 +23,7 @@ import numpy as np
 from workbench.clock import NS_PER_MIN
 from workbench.errors import FileError, SchemaError, TimestampError
 from workbench.history.aggregate import regroup_many
-from workbench.history.ledger import read_facts, read_missing
+from workbench.history.ledger import NOT_RUNNING, Facts, read_facts, read_missing
 from workbench.history.marks import Marks
 from workbench.history.recorded import market_files, read_recorded
 from workbench.history.recording import Recording, load
@@ -258,14 +258,22 @@ def _add_gaps(tape: Tape, folders: Iterable[Path]) -> None:
         n_symbols = len({symbol for _, symbol, _ in minutes})
         if minutes:
             tape.notes.append(f"{folder.name}: {len(minutes):,} minutes of {n_symbols} symbols were not wholly recorded")
-        told += [(start, end, symbol, False, why) for start, end, symbol, why in _spans(minutes)]
-        told += [(ts, ts + 1, symbol, True, why) for symbol, ts, why in read_facts(folder).corrections]
-    told = [one for one in told if one[2] in tape.symbols]
-    if not told or not (len(tape.trades) or len(tape.quotes) or len(tape.bars)):
+        facts = read_facts(folder)
+        told += [(start, end, symbol, False, why) for start, end, symbol, why in _spans(minutes) if not _is_before(start, end, why, facts)]
+        told += [(ts, ts + 1, symbol, True, why) for symbol, ts, why in facts.corrections]
+    if not (len(tape.trades) or len(tape.quotes) or len(tape.bars)):
         return
     first, last = tape.span
+    over = -(-last // NS_PER_MIN) * NS_PER_MIN
+    told = [(start, min(end, over), symbol, c, why) for start, end, symbol, c, why in told if start < over and symbol in tape.symbols]
     gaps = np.array([(min(max(end, first), last), start, end, tape.symbols.get(s), c, why) for start, end, s, c, why in told], GAP_DTYPE)
     tape.gaps = gaps[np.argsort(gaps["told"], kind="stable")]
+
+
+def _is_before(start: int, end: int, why: str, facts: Facts) -> bool:
+    """Return whether missing minutes are those before a day's first recording, of which its hub had not seen anything either."""
+    begun = facts.alive[0][0] // NS_PER_MIN * NS_PER_MIN if facts.alive and facts.alive[0][0] in facts.fresh else 0
+    return why == NOT_RUNNING and start < begun + NS_PER_MIN and begun <= end <= begun + NS_PER_MIN
 
 
 def _spans(minutes: Iterable[tuple[int, str, str]]) -> list[tuple[int, int, str, str]]:
