@@ -167,7 +167,7 @@ class StreamQuery(Asked):
 class Switch(Asked):
     """New states of flags; those left out stay."""
 
-    record: bool | None = Field(None, description="whether every event is recorded")
+    record: bool | None = Field(None, strict=True, description="whether every event is recorded")
 
 
 class Seek(Asked):
