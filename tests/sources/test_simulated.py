@@ -19,6 +19,7 @@ from workbench.sessions import Segment, SessionCalendar, ny_ns
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, Source
 from workbench.sources.simulated import SimulatedSource
 from workbench.sources.simulation.core import SimulatedCore
+from workbench.sources.simulation.day import minute_bars
 from workbench.sources.simulation.market import NO_FAULTS, Faults, Market
 from workbench.sources.simulation.pace import default_start_ns
 from workbench.sources.simulation.tape import is_bad, true_trades
@@ -99,6 +100,27 @@ def test_history_equals_a_readable_twin_fed_with_the_streamed_prints(market: Mar
         assert [round(float(row[k]) * 100) for k in ("open", "high", "low", "close")] == [o, h, low, c]
         assert (row["volume"], row["n_trades"]) == (v, n)
         assert row["vwap"] == pytest.approx(vwap, rel=1e-14, nan_ok=True)
+
+
+def test_a_session_looked_at_again_is_the_same_to_the_last_bit(calendar: SessionCalendar):
+    """What is kept of a session is less than half of its bars; another market, which keeps nothing of it yet, says the same."""
+    first, second = (Market(seed=11, calendar=calendar) for _ in range(2))
+    for symbol, index in (("SPY", 1500), ("TSLA", 1501), ("XLF", 1502)):
+        session = calendar.sessions[index]
+        drawn = minute_bars(second.prints(symbol, index), int(session["pre_open"]), second.shape(index).minutes)
+        assert drawn.tobytes() == first.session_bars(symbol, index).tobytes() == first.session_bars(symbol, index).tobytes()
+
+
+def test_two_years_of_every_symbol_are_drawn_once(calendar: SessionCalendar, monkeypatch):
+    market = Market(seed=11, calendar=calendar)
+    drawn: list[tuple[str, int]] = []
+    monkeypatch.setattr(market, "_draw", lambda symbol, index: drawn.append((symbol, index)))
+    monkeypatch.setattr("workbench.sources.simulation.market.minute_bars", lambda *_: np.zeros(0, BAR_DTYPE))
+    last = calendar.latest(TEN)
+    for _ in range(2):
+        for symbol in market.symbols:
+            market.history(symbol, int(calendar.sessions["pre_open"][last - 504]), TEN)
+    assert len(drawn) == len(set(drawn)) == 505 * len(market.symbols)
 
 
 @pytest.mark.parametrize("symbol", ["SPY", "NVDA", "TSLA", "XLF"])

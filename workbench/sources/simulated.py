@@ -17,14 +17,13 @@ from workbench.errors import CalendarError, ConfigError, choices
 from workbench.sessions import SessionCalendar, to_ny
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, SourceInfo
 from workbench.sources.simulation.core import Batch, SimulatedCore
-from workbench.sources.simulation.market import Faults, Market
+from workbench.sources.simulation.market import HISTORY_SESSIONS, SEEK_AHEAD, Faults, Market
 from workbench.sources.simulation.pace import FRAME_S, Pace, awake_ns, default_start_ns
 from workbench.sources.simulation.universe import DEFAULT_SYMBOLS
 
 log = logging.getLogger(__name__)
 
-HISTORY_SESSIONS = 504  # two years: about two seconds of drawing for a busy symbol, when all of it is asked for
-SEEK_BACK, SEEK_AHEAD = 60, 20  # sessions around the start that can be sought
+SEEK_BACK = 60  # sessions before the start that can be sought
 
 
 class SimulatedSource:

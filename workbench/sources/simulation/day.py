@@ -206,6 +206,37 @@ def minute_bars(prints: DayPrints, pre_open: int, minutes: int) -> np.ndarray:
     return bars
 
 
+# A simulated minute without what follows from it: less than half of a bar.
+PACKED_DTYPE = np.dtype(
+    [("minute", "i2"), *((name, "i4") for name in ("open", "high", "low", "close", "volume", "n_trades")), ("vwap", "f8"), ("vw_std", "f8")]
+)
+
+
+def pack(bars: np.ndarray, pre_open: int) -> np.ndarray:
+    """Return a session's bars (of `minute_bars`) as PACKED_DTYPE: prices in cents, minutes since the pre-market open."""
+    packed = np.zeros(len(bars), PACKED_DTYPE)
+    packed["minute"] = (bars["ts_open"] - pre_open) // NS_PER_MIN
+    for name in ("open", "high", "low", "close"):
+        packed[name] = np.rint(100 * bars[name])
+    for name in ("volume", "n_trades", "vwap", "vw_std"):
+        packed[name] = bars[name]
+    return packed
+
+
+def unpack(packed: np.ndarray, pre_open: int) -> np.ndarray:
+    """Return the bars that `pack` was given, bit for bit."""
+    bars = np.zeros(len(packed), BAR_DTYPE)
+    bars["ts_open"] = pre_open + packed["minute"].astype(np.int64) * NS_PER_MIN
+    bars["ts_close"] = bars["ts_open"] + NS_PER_MIN
+    for name in ("open", "high", "low", "close"):
+        bars[name] = packed[name] / 100
+    for name in ("volume", "n_trades", "vwap", "vw_std"):
+        bars[name] = packed[name]
+    bars["source"] = BarSource.SIMULATED
+    bars["is_complete"] = 1
+    return bars
+
+
 def _groups(minute: np.ndarray, minutes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return which minutes occur, and index of the first and last row of each that does."""
     counts = np.bincount(minute, minlength=minutes)
