@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     grace_s: float = Field(2.0, ge=0, le=60, description="how long a minute waits for late prints before it closes [s]")
     anchor_4h: Anchor = Field("session_rth", description="where 4-hour bars start")
     record: bool = Field(False, description="whether every event is recorded, accepted and quarantined ones alike")
+    log_json: bool = Field(False, description="whether the log is written as JSON, one object a line")
     host: str = Field("127.0.0.1", description="address to serve on; any but this machine's own needs TLS or a proxy, and a log-in")
     port: int = Field(5006, ge=0, le=65535, description="port of the desk; 0 takes a free one")
     api_port: int = Field(5007, ge=0, le=65535, description="port of the hub's API; 0 takes a free one")

@@ -18,9 +18,10 @@ def hub(
     speed: Annotated[float | None, typer.Option(help="Market seconds per real second, 0.1 to 1000.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the simulated market.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where bars and switches are kept.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to serve on: 127.0.0.1, localhost or ::1.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to serve on; any but this machine's own needs TLS or a proxy, and a log-in.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API, 5007 by default; 0 takes a free one.")] = None,
     record: Annotated[bool, typer.Option("--record", help="Record every event.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Write the log as JSON, one object a line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
 ) -> None:
     """Run the hub alone: one feed, an API and an event stream for any number of readers, until Ctrl-C.
@@ -34,7 +35,8 @@ def hub(
     chosen = {
         "source": source or (None if replay is None else "replay"), "symbols": symbols, "replay_path": replay, "speed": speed,
         "seed": seed, "data_dir": data_dir, "host": host, "api_port": port, "record": record or None,
+        "log_json": log_json or None,
     }  # fmt: skip
-    settings = Settings(**{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]
+    settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
     start_log(settings, is_verbose=verbose)
     run(settings, say=typer.echo)
