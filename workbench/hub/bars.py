@@ -380,7 +380,7 @@ class MinuteBuilder:
     def _make_room(self, symbols: int) -> None:
         """Give every symbol id below `symbols` its cells, keeping what there is."""
         heads, cells = in_lines(symbols, self._k.HEAD_DTYPE), in_lines(symbols * self._ring, self._k.CELL_DTYPE)
-        book = np.zeros(self._k.BOOK_HEAD + 2 * len(cells), np.int64)
+        book = np.empty(self._k.BOOK_HEAD + 2 * len(cells), np.int64)
         head, had, n = self._k.BOOK_HEAD, len(self._cells), max(len(self._heads), 1)
         heads[: len(self._heads)] = self._heads
         if had:

@@ -24,6 +24,8 @@ from workbench.hub.kernels_base import (
     TRADES,
     UNKNOWN,
     UNKNOWN_CONDITION,
+    ask_to_read,
+    ask_to_write,
     at,
     find_session,
     fma,
@@ -31,7 +33,6 @@ from workbench.hub.kernels_base import (
     kernel,
     moments,
     plus,
-    prefetch,
     view_of,
     with_lock,
 )
@@ -289,7 +290,8 @@ def reopen(cell: Any, place: int, book: Any, held: Any, n_cells: int, rule: int)
 
 
 WIDE = 1024  # symbols whose cells no longer fit the nearest cache: their memory is asked for some prints ahead
-AHEAD = 8
+AHEAD = 16
+ROWS_AHEAD = 40  # the prints themselves: a machine's own foresight ends at each page of memory, every fifty prints
 
 
 @kernel
@@ -305,11 +307,13 @@ def add_trades(
     is_wide = n_symbols > WIDE
     for i in range(start, len(rows)):
         row = at(rows, i)
+        if i + ROWS_AHEAD < len(rows):
+            ask_to_read(rows, i + ROWS_AHEAD)
         if is_wide and i + AHEAD < len(rows):
             coming = at(rows, i + AHEAD)
             if 0 <= coming.symbol_id < n_symbols:
-                prefetch(heads, np.int64(coming.symbol_id))
-                prefetch(cells, ((coming.ts_event // NS_PER_MIN) & (ring - 1)) * n_symbols + coming.symbol_id)
+                ask_to_write(heads, np.int64(coming.symbol_id))
+                ask_to_write(cells, ((coming.ts_event // NS_PER_MIN) & (ring - 1)) * n_symbols + coming.symbol_id)
         symbol_id = np.int64(row.symbol_id)
         if symbol_id >= n_symbols or book[N_SPILLED] >= len(spill):
             return -1 - i
@@ -428,35 +432,32 @@ def close_due(cells: Any, n_symbols: int, ring: int, book: Any, held: Any, due_n
     book[IN_ORDER] tells whether they stand in order of minute and symbol: so they do when many are due, for then the cells of each
     minute are read as they lie in memory.
     """
-    n = n_due = newest = 0
-    oldest = NEVER
+    n = newest = kept = 0
+    oldest = oldest_kept = NEVER
     for o in range(book[N_OPEN]):
-        minute = at(cells, book[BOOK_HEAD + o]).minute
+        place = book[BOOK_HEAD + o]
+        minute = at(cells, place).minute
         if minute + NS_PER_MIN <= due_ns:
-            n_due += 1
             oldest, newest = min(oldest, minute), max(newest, minute)
-    book[IN_ORDER] = 0
-    if n_due > n_symbols >> 4 and newest - oldest < ring * NS_PER_MIN:
-        book[IN_ORDER] = 1
+        else:  # before those that are due
+            oldest_kept = min(oldest_kept, minute)
+            book[BOOK_HEAD + o], book[BOOK_HEAD + kept] = book[BOOK_HEAD + kept], place
+            kept += 1
+    n_due = book[N_OPEN] - kept
+    book[OLDEST] = oldest_kept
+    book[N_OPEN] = kept
+    book[IN_ORDER] = n_due > n_symbols >> 4 and newest - oldest < ring * NS_PER_MIN
+    if book[IN_ORDER]:
         for minute in range(oldest, newest + 1, NS_PER_MIN):
             base = ((minute // NS_PER_MIN) & (ring - 1)) * n_symbols
             for symbol_id in range(n_symbols):
                 cell = at(cells, base + symbol_id)
                 if cell.minute == minute and cell.state & OPEN:
                     n += close_cell(cell, symbol_id, held, at(out, n))
-    kept = 0
-    oldest = NEVER
-    for o in range(book[N_OPEN]):
+        return n
+    for o in range(kept, kept + n_due):
         place = book[BOOK_HEAD + o]
-        cell = at(cells, place)
-        if cell.minute + NS_PER_MIN > due_ns:
-            book[BOOK_HEAD + kept] = place
-            kept += 1
-            oldest = min(oldest, cell.minute)
-        elif cell.state & OPEN:
-            n += close_cell(cell, place % n_symbols, held, at(out, n))
-    book[N_OPEN] = kept
-    book[OLDEST] = oldest
+        n += close_cell(at(cells, place), place % n_symbols, held, at(out, n))
     return n
 
 

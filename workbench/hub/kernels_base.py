@@ -46,21 +46,27 @@ def fma(_context: Any, _a: Any, _b: Any, _c: Any) -> Any:
     return float64(float64, float64, float64), generate
 
 
-@intrinsic
-def prefetch(_context: Any, array: Any, _index: Any) -> Any:
-    """Ask for the memory of an array's element, up to two cache lines, soon to be written; return 0."""
+def _ask(is_write: int) -> Any:
+    @intrinsic
+    def ask(_context: Any, array: Any, _index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            data = make_array(signature.args[0])(context, builder, args[0]).data
+            byte = builder.bitcast(builder.gep(data, [args[1]]), cgutils.voidptr_t)
+            number = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
+            call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            for line in range(0, min(signature.args[0].dtype.size, 128), 64):
+                place = builder.gep(byte, [ir.Constant(ir.IntType(64), line)])
+                builder.call(call, [place, number(is_write), number(3), number(1)])
+            return ir.Constant(ir.IntType(64), 0)
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = make_array(signature.args[0])(context, builder, args[0]).data
-        byte = builder.bitcast(builder.gep(data, [args[1]]), cgutils.voidptr_t)
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, number, number, number])
-        ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        for line in range(0, min(signature.args[0].dtype.size, 128), 64):
-            builder.call(ask, [builder.gep(byte, [ir.Constant(ir.IntType(64), line)]), number(1), number(3), number(1)])
-        return ir.Constant(ir.IntType(64), 0)
+        return int64(array, int64), generate
 
-    return int64(array, int64), generate
+    return ask
+
+
+# Ask for the memory of an array's element, (array, index), up to two cache lines, soon to be read or written; return 0.
+ask_to_read, ask_to_write = _ask(0), _ask(1)
 
 
 @intrinsic
