@@ -11,24 +11,35 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from workbench.api.hours import Hours, wait_until, window
 from workbench.api.server import ApiServer
 from workbench.assemble import assemble
+from workbench.clock import Clock, WallClock
 from workbench.config import Settings
+from workbench.sessions import SessionCalendar, to_ny
 
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings, *, say: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; then streams end, what is queued is applied and stored. PortInUseError before anything starts."""
+def run(settings: Settings, *, say: Callable[[str], None], hours: Hours = "always", clock: Clock | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, or until the hours end; then streams end, what is queued is applied and stored.
+
+    With `hours` other than always it waits for the next session first. PortInUseError before anything starts.
+    """
+    clock, ended = clock or WallClock(), _ended_by_signal()
+    span = window(hours, clock.now_ns(), SessionCalendar.xnys())
+    if span is not None and clock.now_ns() < span.start_ns:
+        say(f"the hub starts at {to_ny(span.start_ns):%Y-%m-%d %H:%M} New York, for the {hours} hours")
+        if not wait_until(span.start_ns, clock, ended.wait):
+            return
     engine = assemble(settings)
     api = ApiServer(engine, settings)
-    ended = _ended_by_signal()
     try:
         engine.start()
         api.start()
         info = engine.hub.source_info
         say(f"hub of {info.name} ({info.detail}) at {api.address}, events at {api.address}/stream/market; Ctrl-C ends it")
-        ended.wait()
+        wait_until(None if span is None else span.end_ns, clock, ended.wait)
         log.info("stopping")
     finally:
         api.stop()

@@ -18,9 +18,10 @@ def hub(
     speed: Annotated[float | None, typer.Option(help="Market seconds per real second, 0.1 to 1000.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the simulated market.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where bars and switches are kept.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to serve on; any but this machine's own needs TLS or a proxy, and a log-in.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to serve on; any but this machine's needs TLS or a proxy and a log-in.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API, 5007 by default; 0 takes a free one.")] = None,
     record: Annotated[bool, typer.Option("--record", help="Record every event.")] = False,
+    hours: Annotated[str, typer.Option(help="always; or extended, regular: wait for that session, end after it.")] = "always",
     log_json: Annotated[bool, typer.Option("--log-json", help="Write the log as JSON, one object a line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
 ) -> None:
@@ -29,6 +30,7 @@ def hub(
     Notebooks and desks in other processes attach to it with the source hub://host:port.
     """
     from workbench.api.headless import run
+    from workbench.api.hours import check_hours
     from workbench.cli.log import start_log
     from workbench.config import Settings
 
@@ -39,4 +41,4 @@ def hub(
     }  # fmt: skip
     settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
     start_log(settings, is_verbose=verbose)
-    run(settings, say=typer.echo)
+    run(settings, say=typer.echo, hours=check_hours(hours))

@@ -46,7 +46,7 @@ def serve(
     speed: Annotated[str | None, typer.Option(metavar="NUMBER", help="Market seconds per real second, 0.1 to 1000.")] = None,
     seed: Annotated[str | None, typer.Option(metavar="NUMBER", help="Of the simulated market.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where bars, drawings and watchlists are kept.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to serve on; any but this machine's own needs TLS or a proxy, and a log-in.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to serve on; any but this machine's needs TLS or a proxy and a log-in.")] = None,
     port: Annotated[str | None, typer.Option(metavar="NUMBER", help="Port to serve on, 5006 by default; 0 takes a free one.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Open the desk in the browser.")] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write the log as JSON, one object a line.")] = False,
