@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stubs import TEN, bar, bars
+from tests.stubs import MIN, TEN, bar, bars
 from workbench.hub.merge import replaces, winners
+from workbench.hub.rollup import Roller, rollup
+from workbench.sessions import SessionCalendar
 from workbench.types import BarSource
 
 KINDS = (BarSource.SIMULATED, BarSource.FILE, BarSource.REST, BarSource.TRADES, BarSource.PROVIDER)  # ever better witnesses
@@ -71,3 +73,15 @@ def test_winners_lets_new_minutes_in_and_keeps_better_ones():
     new = bars([TEN - 60_000_000_000, TEN, TEN + 120_000_000_000])
     new["volume"] = 1.0
     assert winners(new, held)["ts_open"].tolist() == [TEN - 60_000_000_000, TEN + 120_000_000_000]
+
+
+@pytest.mark.parametrize(("worse", "better"), list(itertools.combinations((BarSource.UNKNOWN, *KINDS), 2)))
+def test_a_rolled_bar_is_named_after_the_part_that_merging_trusts_less(worse, better):
+    """One order for both: a five-minute bar never claims a better witness than the worst of its minutes."""
+    calendar = SessionCalendar.xnys()
+    for first, second in ((worse, better), (better, worse)):
+        minutes = np.concatenate([bar(TEN, source=first), bar(TEN + MIN, source=second)])
+        assert rollup(minutes, "5m", calendar)["source"].tolist() == [worse]
+        roller = Roller(calendar)
+        roller.add(minutes)
+        assert roller.partials(minutes[:0])["5m"]["source"].tolist() == [worse]

@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 
 from workbench.hub.kernels_base import at, find_session, kernel, merged
+from workbench.hub.merge import TRUST
 from workbench.types import BAR_DTYPE
 
 # How a timeframe is cut: from the start of each segment; from 04:00 across segments; by 04:00-anchored clock inside segments;
 # a regular session; a week of regular sessions.
 BY_SEGMENT, BY_DAY, BY_CLOCK, DAILY, WEEKLY = 0, 1, 2, 3, 4
 KIND, LENGTH, PARENT, PLAN_WIDTH = 0, 1, 2, 3
-
-# By BarSource, the higher the less trusted: PROVIDER, TRADES, then REST = FILE = SIMULATED, UNKNOWN (as `merge.py` ranks witnesses).
-# A rolled bar is named after its least trusted part, of equal ones after the earliest.
-_DISTRUST = np.array([9, 2, 1, 3, 3, 3], np.uint8)
 
 # One bar being put together. `a`, `b`: Σ v·(vwap - ref) and Σ v·((vwap - ref)² + vw_std²), ref = the first part's vwap.
 SUM_DTYPE = np.dtype(
@@ -134,8 +131,8 @@ def add_part(total: Any, row: Any) -> None:
 
 @kernel
 def worse(a: int, b: int) -> bool:
-    """Return whether origin `a` is trusted less than `b`."""
-    return (_DISTRUST[a] if a < len(_DISTRUST) else 9) > (_DISTRUST[b] if b < len(_DISTRUST) else 9)
+    """Return whether origin `a` is trusted less than `b`: a rolled bar is named after its least trusted part."""
+    return TRUST[a] < TRUST[b]
 
 
 @kernel

@@ -3,10 +3,11 @@
 1. A bar whose minute the feed did not wholly see (`is_complete` 0) gives way to one that did.
 2. A bar of the same kind sent again replaces the earlier one (providers re-send bars for late prints and corrections).
 3. Of two kinds the one with more volume stands: prints are added to a minute, so it is the later state of the same minute.
-4. At the same volume the better witness stands: the provider's own streamed bar, then the bar built here from trades, then
-   history and files.
+4. At the same volume the better witness stands (`WITNESSES`): live before history, as it saw the minute itself; a provider's
+   history before a file, which was such a history at an earlier time; the simulated market last.
 
-3 and 4 order all bars of a minute the same way whichever is asked first, so the order of arrival decides nothing.
+3 and 4 order all bars of a minute the same way whichever is asked first, so the order of arrival decides nothing. That takes a
+strict order of all kinds. It is the one order there is: a rolled bar is named after the least trusted kind among its parts.
 
 The forming bar is never merged: it belongs to the live feed alone. Floor 2.
 """
@@ -17,9 +18,9 @@ import numpy as np
 
 from workbench.types import BarSource
 
-_RANK = np.zeros(256, np.int8)  # BarSource -> how good a witness
-for _rank, _source in enumerate((BarSource.SIMULATED, BarSource.FILE, BarSource.REST, BarSource.TRADES, BarSource.PROVIDER), start=1):
-    _RANK[_source] = _rank
+WITNESSES = (BarSource.UNKNOWN, BarSource.SIMULATED, BarSource.FILE, BarSource.REST, BarSource.TRADES, BarSource.PROVIDER)  # ever better
+TRUST = np.zeros(256, np.uint8)  # BarSource -> place in that order; a code that is none is trusted as little as an unknown one
+TRUST[list(WITNESSES)] = np.arange(len(WITNESSES))
 _DIGITS = 4  # of a volume; below that it is the noise of float sums
 
 MIN_COMMON, REBASED_FRAC, SPREAD_FRAC = 3, 0.02, 0.01
@@ -28,7 +29,7 @@ MIN_COMMON, REBASED_FRAC, SPREAD_FRAC = 3, 0.02, 0.01
 def replaces(new: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Return, row by row, whether `new` takes the place of `held`. BAR_DTYPE arrays of the same minutes, shape (n,); bool (n,)."""
     new_complete, held_complete = new["is_complete"].astype(bool), held["is_complete"].astype(bool)
-    new_rank, held_rank = _RANK[new["source"]], _RANK[held["source"]]
+    new_rank, held_rank = TRUST[new["source"]], TRUST[held["source"]]
     new_volume, held_volume = np.round(new["volume"], _DIGITS), np.round(held["volume"], _DIGITS)
     as_good = np.where(new_volume == held_volume, new_rank >= held_rank, new_volume > held_volume) | (new["source"] == held["source"])
     chosen: np.ndarray = np.where(new_complete == held_complete, as_good, new_complete)
