@@ -14,6 +14,7 @@ from workbench.engine import Engine
 from workbench.errors import ConfigError
 from workbench.hub.bars import build_bars, warm
 from workbench.hub.hub import Hub
+from workbench.recorder.recorder import Recorder
 from workbench.sessions import SessionCalendar
 from workbench.sources.base import Source
 
@@ -35,7 +36,8 @@ def assemble(settings: Settings | None = None, **overrides: Any) -> Engine:
         grace_s=chosen.grace_s,
         anchor=chosen.anchor_4h,
     )
-    return Engine(source, hub, symbols=_symbols(chosen, source))
+    recorder = Recorder(hub, chosen.data_dir / "recorded" / _market(chosen))
+    return Engine(source, hub, _symbols(chosen, source), recorder, is_recording=chosen.record)
 
 
 def _symbols(settings: Settings, source: Source) -> tuple[str, ...]:
@@ -52,7 +54,12 @@ def _source(settings: Settings) -> Source:
         return SimulatedSource(settings.symbols, seed=settings.seed, speed=settings.speed)
     if settings.source == "replay":
         return _replay(settings)
-    return _provider(settings.source, settings)
+    first = _provider(settings.source, settings)
+    if settings.fallback is None:
+        return first
+    from workbench.sources.fallback import FallbackSource
+
+    return FallbackSource(first, _provider(settings.fallback, settings))
 
 
 def _provider(name: str, settings: Settings) -> Source:
@@ -101,13 +108,16 @@ def _alpaca(settings: Settings) -> Source:
 
 
 def _store(settings: Settings) -> Any:
-    """Return where closed minutes are kept: a live provider's only; a simulated or replayed market can be told again.
-
-    Alpaca's feeds are kept apart: IEX minutes hold a few percent of the volume.
-    """
+    """Return where closed minutes are kept: a live provider's only; a simulated or replayed market can be told again."""
     if settings.source in ("simulated", "replay"):
         return None
     from workbench.history.store import BarStore
 
-    provider = f"alpaca-{settings.alpaca_stock_feed}" if settings.source == "alpaca" else "polygon"  # Massive is polygon's new name
-    return BarStore(settings.data_dir / "bars" / provider)
+    return BarStore(settings.data_dir / "bars" / _market(settings))
+
+
+def _market(settings: Settings) -> str:
+    """Return the folder name of a market's data, so that no two are mixed: Alpaca's IEX minutes hold a few percent of the volume."""
+    if settings.source == "alpaca":
+        return f"alpaca-{settings.alpaca_stock_feed}"
+    return "polygon" if settings.source == "massive" else settings.source  # Massive is polygon's new name

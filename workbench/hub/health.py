@@ -226,9 +226,11 @@ def decide(notes: FeedNotes) -> tuple[Mode, str]:
     if notes.segment is Segment.CLOSED:
         return Mode.CLOSED, "the market is closed"
     quiet_s = 0.0 if notes.quiet_since_ns is None else (notes.now_ns - notes.quiet_since_ns) / NS_PER_S
-    is_quiet = notes.segment is Segment.RTH and state is FeedState.LIVE and quiet_s > notes.stale_after_s
+    is_quiet = notes.segment is Segment.RTH and state in (FeedState.LIVE, FeedState.FALLBACK) and quiet_s > notes.stale_after_s
     if is_quiet and quiet_s > suspicious_s(notes.stale_after_s, notes.usual_pause_s):
         return Mode.STALE, f"no event for {quiet_s:.0f} s while the market is open"
+    if state is FeedState.FALLBACK:
+        return Mode.DEGRADED, reason
     if notes.errors:
         return Mode.DEGRADED, f"{notes.errors} internal errors; see the log"
     if notes.backfilling:

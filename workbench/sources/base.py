@@ -27,6 +27,7 @@ class FeedState(StrEnum):
     CONNECTING = "connecting"
     LIVE = "live"  # authenticated, subscribed, data may flow
     RECONNECTING = "reconnecting"  # lost, trying again
+    FALLBACK = "fallback"  # live, told by the second of two sources
     STALE = "stale"  # connected but mute though the market is open
     REFUSED = "refused"  # bad key, missing entitlement, second connection: needs a person
     PAUSED = "paused"  # a replay that stands still
