@@ -58,7 +58,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._is_in_head, self._body_bytes = True, 0
         self._arm()
-        self.scope["extensions"] = {"workbench.transport": self.transport}
+        known: dict[Any, Any] = {"workbench.transport": self.transport}
+        self.scope["extensions"] = known
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the address."""

@@ -9,6 +9,7 @@ import platform
 import resource
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,7 +69,7 @@ def service_routes(context: Context) -> APIRouter:
     async def throw(states: Switch, _: Annotated[Nothing, Query()]) -> Response:
         """Throw switches; those left out stay. Kept over restarts."""
         for name, is_on in states.model_dump(exclude_none=True).items():
-            await context.read(lambda name=name, is_on=is_on: context.flags.set(name, is_on=is_on))
+            await context.read(partial(context.flags.set, name, is_on=is_on))
         return context.answer(_flags(context))
 
     return router

@@ -269,7 +269,7 @@ class MarketStream(Response):
         self._streams = streams
         self._wanted = wanted
         self._since = since
-        self._headers = HEADERS + [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        self._head = HEADERS + [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         self.background = None
         self.status_code = 200
 
@@ -277,7 +277,7 @@ class MarketStream(Response):
         """Send until the reader leaves, is cut off, or the service ends."""
         reader = Reader(transport=scope.get("extensions", {}).get("workbench.transport"), task=asyncio.current_task())
         send = scope.get("extensions", {}).get(STRAIGHT, send)
-        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        await send({"type": "http.response.start", "status": 200, "headers": self._head})
         gone = asyncio.create_task(_gone(receive))
         try:
             subscription = await self._streams.join(self._wanted, reader)
