@@ -232,6 +232,11 @@ def test_quick_clicks_on_indicators_all_count(served, page):
         page.page.locator(f".menu input[value='{name}']").evaluate("(box) => box.click()")
     labels = "window.__workbench.chart().model.legend.map((line) => line.label)"
     page.page.wait_for_function(f"['EMA 9', 'RSI 14'].every((label) => {labels}.includes(label))")
+    page.page.locator(".menu input[value='ema:20']").click()
+    page.page.keyboard.press("4")
+    page.wait(lambda shot: shot["timeframe"] == "5m")
+    page.page.keyboard.press("1")  # the box that was clicked does not keep the keyboard
+    page.wait(lambda shot: shot["timeframe"] == "1m")
     for name in ("ema:9", "rsi:14"):
         assert page.page.locator(f".menu input[value='{name}']").is_checked()
         page.page.locator(f".menu input[value='{name}']").evaluate("(box) => box.click()")

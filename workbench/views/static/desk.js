@@ -80,6 +80,7 @@ class Desk {
     const r = this.root = node("div", "desk")
     this.bar = node("div", "bar", r)
     this.buildBar()
+    r.addEventListener("change", (e) => this.letGo(e))
     this.replay = node("div", "replay", r)
     this.buildReplay()
     const middle = node("div", "middle", r)
@@ -152,6 +153,9 @@ class Desk {
     this.asked.set(name, on)
     this.send("study", {name, is_on: on})
   }
+
+  // A control that was used gives the keyboard back: the next key is meant for the desk.
+  letGo(e) { if (["checkbox", "range", "select-one"].includes(e.target.type)) e.target.blur() }
 
   buildReplay() {
     const r = this.replay, play = (value) => () => this.send("play", value)
