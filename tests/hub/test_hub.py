@@ -475,6 +475,97 @@ def test_a_print_cancelled_in_the_open_minute_is_mended_when_the_minute_can_be_r
     assert series.rows()["is_complete"].tolist() == [1]
 
 
+def closed_minutes(hub, clock, *, until: int) -> None:
+    """Bring a live market to a moment with three minutes of one print each."""
+    for k in range(3):
+        clock.ns = TEN + k * MIN + 10 * SEC
+        hub.on_trades(prints([(TEN + k * MIN + SEC, 100.0 + k, 100)], first_sequence=k + 1))
+    go(hub, clock, until)
+
+
+def test_a_minute_whose_only_print_is_cancelled_leaves_every_timeframe_and_readers_are_told():
+    hub, source, clock = live(TEN - 5 * MIN)
+    series, two, day = (hub.series("SPY", label) for label in ("1m", "2m", "1h"))
+    go(hub, clock, TEN)
+    closed_minutes(hub, clock, until=TEN + 90 * MIN)
+    truth = np.concatenate([bar(TEN, 100.0, volume=100.0), bar(TEN + 2 * MIN, 102.0, volume=100.0)])
+    truth["source"] = BarSource.REST
+    source.history_rows["SPY"] = truth
+    cursors = [one.cursor() for one in (series, two, day)]
+    for cursor in cursors:
+        cursor.read()
+    assert series.rows()["high"].tolist() == [100.0, 101.0, 102.0]
+    hub.on_correction("SPY", TEN + MIN + SEC, "cancelled")
+    hub.pump()
+    assert series.rows()["ts_open"].tolist() == [TEN, TEN + 2 * MIN]
+    assert two.rows()["volume"].tolist() == [100.0, 100.0]
+    assert day.rows()["volume"].tolist() == [200.0]
+    assert cursors[0].read().is_gap
+    assert cursors[0].read().rows.tolist() == []
+    assert hub.gaps == ()
+    assert_is_roll_up(hub)
+
+
+def test_a_two_minute_bar_of_cancelled_prints_alone_goes_too():
+    hub, source, clock = live(TEN - 5 * MIN)
+    two = hub.series("SPY", "2m")
+    go(hub, clock, TEN)
+    clock.ns = TEN + 10 * SEC
+    hub.on_trades(prints([(TEN + SEC, 100.0, 100)]))
+    clock.ns = TEN + 4 * MIN
+    hub.on_trades(prints([(TEN + 4 * MIN - SEC, 101.0, 100)], first_sequence=9))
+    go(hub, clock, TEN + 30 * MIN)
+    assert two.rows()["ts_open"].tolist() == [TEN, TEN + 2 * MIN]
+    source.history_rows["SPY"] = bar(TEN + 3 * MIN, 101.0, volume=100.0, source=BarSource.REST)
+    hub.on_correction("SPY", TEN + SEC, "cancelled")
+    hub.pump()
+    assert two.rows()["ts_open"].tolist() == [TEN + 2 * MIN]
+
+
+def test_a_read_that_was_under_way_when_a_print_was_cancelled_proves_nothing():
+    hub, source, clock = live(TEN - 5 * MIN)
+    series = hub.series("SPY", "1m")
+    go(hub, clock, TEN)
+    closed_minutes(hub, clock, until=TEN + 10 * MIN)
+    stale = np.concatenate([bar(TEN + k * MIN, 100.0 + k, volume=100.0, source=BarSource.REST) for k in range(3)])
+    source.history_rows["SPY"] = stale
+    hub._writer.plan.want("SPY", TEN - 5 * MIN, TEN + 5 * MIN)
+    job = hub._writer.backfiller._take()
+    hub._writer.backfiller._run(job)  # its answer waits before the hub
+    source.history_rows["SPY"] = stale[[0, 2]]
+    clock.ns += SEC
+    hub.on_correction("SPY", TEN + MIN + SEC, "cancelled")
+    hub._drain()
+    while hub._take_history():
+        pass
+    assert [gap.start_ns for gap in hub.gaps] == [TEN + MIN]
+    hub.pump()
+    assert series.rows()["ts_open"].tolist() == [TEN, TEN + 2 * MIN]
+    assert hub.gaps == ()
+
+
+def test_a_cancelled_print_of_a_minute_that_only_daily_bars_still_hold_reads_its_week_again():
+    hub, source, clock = live(TEN)
+    index = CALENDAR.at(TEN)
+    opens = np.concatenate([np.array(minutes_of(row)) for row in CALENDAR.sessions[index - 30 : index + 1]])
+    truth = bars(opens[opens + MIN <= TEN], seed=4)
+    source.history_rows["SPY"] = truth
+    day = hub.series("SPY", "1d")
+    go(hub, clock, TEN + SEC)
+    at = int(np.flatnonzero(truth["ts_open"] == CALENDAR.sessions["open"][index - 20])[0]) + 5
+    assert int(truth["ts_open"][at]) < hub.series("SPY", "1m").first_ns
+    corrected = truth.copy()
+    corrected["volume"][at] -= 50.0
+    source.history_rows["SPY"] = corrected
+    before = day.rows()
+    hub.on_correction("SPY", int(truth["ts_open"][at]) + SEC, "cancelled")
+    hub.pump()
+    after = day.rows()
+    changed = np.flatnonzero(after["volume"] != before["volume"])
+    assert changed.tolist() == [len(after) - 20]
+    assert (before["volume"] - after["volume"])[changed].tolist() == [50.0]
+
+
 def test_a_correction_of_a_symbol_that_nobody_watches_is_no_gap():
     hub, _ = replayed()
     hub.on_correction("QQQ", TEN, "a print was cancelled")

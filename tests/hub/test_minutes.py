@@ -161,3 +161,27 @@ def test_every_reader_begins_anew_after_a_split(tmp_path):
     assert len(raw) == 6
     assert update.is_gap
     assert update.rows["close"] == pytest.approx(raw * 0.1)
+
+
+def test_a_minute_in_doubt_is_read_from_the_source_again_and_stored_anew(desk):
+    archive, source, store = desk
+    archive.read("SPY", OPEN, OPEN + 10 * MIN)
+    truth = source.history_rows["SPY"].copy()
+    truth["high"][3] += 1.0
+    source.history_rows["SPY"] = np.delete(truth, 4)
+    assert len(archive.read("SPY", OPEN, OPEN + 10 * MIN).rows) == 10  # the store was believed
+    archive.doubt("SPY", OPEN + 3 * MIN, OPEN + 5 * MIN)
+    source.asked.clear()
+    rows = archive.read("SPY", OPEN, OPEN + 10 * MIN).rows
+    assert source.asked == [("SPY", OPEN + 3 * MIN, OPEN + 5 * MIN)]
+    assert rows["ts_open"].tolist() == [OPEN + k * MIN for k in range(10) if k != 4]
+    assert rows["high"][3] == truth["high"][3]
+    assert values(store.read("SPY", OPEN, OPEN + 10 * MIN)).tobytes() == values(rows).tobytes()
+    assert store.missing("SPY", OPEN, OPEN + 10 * MIN) == []
+
+
+def test_doubt_of_what_was_never_stored_costs_nothing(desk):
+    archive, _, store = desk
+    archive.doubt("QQQ", OPEN, OPEN + MIN)
+    assert len(archive.read("QQQ", OPEN, OPEN + MIN).rows) == 0
+    assert list(store.days("QQQ")) == []

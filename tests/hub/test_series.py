@@ -142,6 +142,20 @@ def test_one_number_resumes_a_reader_of_any_set_of_symbols():
     assert not any(update.is_gap for update in told.values())
 
 
+def test_a_bar_taken_back_is_a_gap_to_its_readers_and_gone_from_their_snapshot():
+    numbering, (spy, qqq, _) = several()
+    spy.upsert(bars(range(TEN, TEN + 3 * MIN, MIN)))
+    qqq.append(bar(TEN))
+    cursor, at = spy.cursor(), numbering.seq
+    cursor.read()
+    assert spy.remove(np.array([TEN + MIN, TEN + 9 * MIN])) == 1
+    update = cursor.read()
+    assert (update.is_gap, update.rows["ts_open"].tolist()) == (True, [TEN, TEN + 2 * MIN])
+    assert not qqq.since(5, at).is_gap
+    assert spy.remove(np.array([TEN + MIN])) == 0
+    assert not cursor.has_news
+
+
 def test_the_reset_of_one_series_is_a_gap_to_its_readers_alone():
     numbering, (spy, qqq, _) = several()
     spy.append(bar(TEN)), qqq.append(bar(TEN))

@@ -129,6 +129,20 @@ class BarStore:
                 if complete:
                     self._cover(symbol, union([*self._coverage(symbol), complete]))
 
+    def forget(self, symbol: str, start_ns: int, end_ns: int) -> None:
+        """Take out the bars of a span that turned out wrong; it counts as complete no more."""
+        folder = self.root / folder_name(symbol)
+        with self._lock, _os_errors("write", folder):
+            if not folder.is_dir():
+                return
+            with _file_lock(folder / ".lock"):
+                for path in self._files(symbol, start_ns, end_ns):
+                    rows = self._read_file(symbol, path)
+                    kept = rows[(rows["ts_open"] < start_ns) | (rows["ts_open"] >= end_ns)]
+                    if len(kept) < len(rows):
+                        replace_file(path, lambda partial, kept=kept: _write_parquet(partial, kept))  # type: ignore[misc]
+                self._cover(symbol, cut_out(self._coverage(symbol), (start_ns, end_ns)))
+
     def retire(self, symbol: str) -> Path | None:
         """Put all bars of a symbol aside (renamed, never deleted) because they no longer fit the provider's; return where they are."""
         folder = self.root / folder_name(symbol)

@@ -103,6 +103,21 @@ class SymbolBook:
             self._reroll(rows, now_ns)
         return len(rows)
 
+    def remove(self, ts_open: int, now_ns: int) -> bool:
+        """Take a closed minute back, none of whose prints stands; longer bars are rolled up without it. False when it is not held."""
+        if not self.minutes.remove(np.array([ts_open])):
+            return False
+        self._is_roller_behind = True
+        held_from = self.minutes.first_ns if self._is_full else None
+        for (start, end), labels in self._spans(ts_open, ts_open).items():
+            rolled = self._roll(self.minutes.rows_from(start, end), labels)
+            for label in labels:
+                series = self._rolled[label]
+                stale = np.setdiff1d(series.rows_from(max(start, held_from or start), end)["ts_open"], rolled[label]["ts_open"])
+                series.remove(stale)
+                self._store(series, self._whole(rolled[label]), now_ns)
+        return True
+
     def publish(self, open_minutes: np.ndarray, now_ns: int) -> None:
         """Finalise rolled bars that are due and publish the forming bar of every series.
 

@@ -6,6 +6,7 @@ Floor 2. Blocking; called from the hub's backfill workers and from readers that 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -40,6 +41,9 @@ class MinuteStore(Protocol):
     def last(self, symbol: str, before_ns: int, limit: int) -> np.ndarray:
         """Return the newest `limit` minutes before a moment."""
 
+    def forget(self, symbol: str, start_ns: int, end_ns: int) -> None:
+        """Take out the minutes of a span; it is not proved complete any more."""
+
     def retire(self, symbol: str) -> object:
         """Put all minutes of a symbol aside."""
 
@@ -53,6 +57,7 @@ class MinuteArchive:
         self._on_rebased = on_rebased
         self._store = store
         self._basis_of: dict[str, date] = {}  # symbol -> New York date on which its stored prices were last compared
+        self._doubted: deque[tuple[str, int, int]] = deque()  # spans that the store may tell wrongly
 
     def read(self, symbol: str, start_ns: int, end_ns: int) -> History:
         """Return closed minutes of [start_ns, end_ns), never newer than the source's clock. Raises what the source raises.
@@ -61,6 +66,8 @@ class MinuteArchive:
         """
         if self._store is None:
             return self._cut(self._source.history(symbol, start_ns, end_ns))
+        while self._doubted:
+            self._store.forget(*self._doubted.popleft())
         self._compare_basis(symbol)
         settled_ns = min(end_ns, (self._source.clock.now_ns() - LATE_NS) // NS_PER_MIN * NS_PER_MIN)
         answers = [self._ask(symbol, start, end, is_settled=True) for start, end in self._missing(symbol, start_ns, settled_ns)]
@@ -69,6 +76,11 @@ class MinuteArchive:
         rows = self._store.read(symbol, start_ns, end_ns)
         notes = "; ".join(answer.note for answer in answers if answer.note)
         return self._cut(History(rows, all(answer.is_complete for answer in answers), notes))
+
+    def doubt(self, symbol: str, start_ns: int, end_ns: int) -> None:
+        """Have a span read from the source again, whatever the store says of it. Returns at once: the next read does it."""
+        if self._store is not None:
+            self._doubted.append((symbol, start_ns, end_ns))
 
     def _compare_basis(self, symbol: str) -> None:
         """Compare, once a day, the last minutes stored before today with what the source says of them now.

@@ -53,6 +53,13 @@ class HistoryPlan:
         is_long = end_ns - start_ns >= LONG_GAP_NS
         self.want(symbol, self.week_start(start_ns) if is_long else start_ns - LATE_MARGIN_NS, end_ns)
 
+    def want_anew(self, symbol: str, minute_ns: int, held_from_ns: int) -> None:
+        """Ask for a minute as it is told from now on; with its whole week when only longer bars still hold it."""
+        start, end = (minute_ns, minute_ns + NS_PER_MIN) if minute_ns >= held_from_ns else self._week(minute_ns)
+        now_ns = self._clock.now_ns()
+        end = min(end, max(now_ns // NS_PER_MIN, minute_ns // NS_PER_MIN + 1) * NS_PER_MIN)
+        self._backfiller.want(symbol, start, end, epoch=self._numbering.epoch, after_ns=max(end + self._grace_ns, now_ns))
+
     def ensure(self, book: SymbolBook, sessions: int) -> None:
         """Ask for whole weeks of minutes back to `sessions` before now, newest chunk first, unless that was done."""
         book.depth = max(book.depth, sessions)
@@ -75,9 +82,13 @@ class HistoryPlan:
 
     def week_start(self, ts_ns: int) -> int:
         """Return where the week of a moment begins: what is older than the minutes held is rolled up from whole weeks only."""
+        return self._week(ts_ns)[0]
+
+    def _week(self, ts_ns: int) -> tuple[int, int]:
         table = self._calendar.sessions
         week = week_number(table["date"])
-        return int(table["pre_open"][np.searchsorted(week, week[self._calendar.latest(ts_ns)])])
+        first, last = np.searchsorted(week, week[self._calendar.latest(ts_ns)] + np.array([0, 1]))
+        return int(table["pre_open"][first]), int(table["post_close"][last - 1])
 
     def pieces(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         """Yield minutes (BAR_DTYPE, oldest first) in pieces that are quickly applied: whole weeks, newest first."""

@@ -123,6 +123,24 @@ class Series:
                 return len(changed)
             return self._merge(held, rows)
 
+    def remove(self, ts_open: np.ndarray) -> int:
+        """Take closed bars back that should never have been (sorted stamps); returns how many were held.
+
+        Like a reset it takes a number: a log of changes can't say that a bar is gone, so every reader is given a snapshot.
+        """
+        with self._lock:
+            held = self._bars.view()
+            kept = held[~np.isin(held["ts_open"], ts_open)]
+            n = len(held) - len(kept)
+            if n:
+                self.seq = self._reset_seq = self._numbering.seq + 1
+                self._n_changes += 1
+                self._bars.clear()
+                self._bars.extend(kept)
+                self._log.clear()
+                self._numbering.show(self.seq)
+            return n
+
     def set_forming(self, row: np.ndarray | None) -> None:
         """Publish the bars still open (oldest first, taken over by the series; normally one or two), or None when there is none."""
         with self._lock:

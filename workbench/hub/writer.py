@@ -79,6 +79,7 @@ class Writer:
         self._cleaner = TradeCleaner(self.symbols, self.quarantine)
         self._builder = MinuteBuilder(calendar.sessions, grace_ns=grace_ns)
         self._left: dict[str, int] = {}  # symbol -> when it was last unwatched
+        self._corrected: dict[tuple[str, int], int] = {}  # (symbol, minute) of a print that was taken back -> when that was told
         self._last_due_minute = 0
         self._accept_lock = threading.Lock()  # one call at a time, whichever thread it comes from
 
@@ -192,9 +193,11 @@ class Writer:
         minute = ts_event_ns // NS_PER_MIN * NS_PER_MIN
         self.gaps.away(symbol, minute, minute + NS_PER_MIN, reason)
         self._accept("correction", payload)
+        self.archive.doubt(symbol, minute, minute + NS_PER_MIN)
+        self._corrected[symbol, minute] = self._clock.now_ns()
         if book.distrust(minute, minute + NS_PER_MIN, self.applied_ns, any_source=True):
             self.dirty.add(symbol)
-        self.plan.want(symbol, minute, minute + NS_PER_MIN)
+        self.plan.want_anew(symbol, minute, book.minutes.first_ns or 0)
 
     def _apply_reset(self, reason: str) -> None:
         log.info("hub: reset (%s)", reason)
@@ -211,6 +214,7 @@ class Writer:
         self.last_event_ns = None
         self._last_due_minute = 0
         self._left.clear()
+        self._corrected.clear()
         for symbol, book in self.books.items():
             book.reset()
             if symbol in self.watched:
@@ -238,9 +242,24 @@ class Writer:
             return
         if outcome.history is not None and outcome.history.is_complete:
             self.gaps.repair(job.symbol, job.start_ns, job.end_ns)
+            self._settle_corrections(job, outcome.history.rows)
         elif outcome.is_final:
             why = str(outcome.error) if outcome.error is not None else "history could not be proved complete"
             self.gaps.open(job.symbol, job.start_ns, job.end_ns, why, failure=why, is_hopeless=outcome.is_hopeless)
+
+    def _settle_corrections(self, job: Job, rows: np.ndarray) -> None:
+        """Take minutes back that history does not hold any more; a read that was asked for before the news proves nothing of them."""
+        for (symbol, minute), told_ns in list(self._corrected.items()):
+            if symbol != job.symbol or not job.start_ns <= minute < job.end_ns:
+                continue
+            book = self.book(symbol)
+            if job.after_ns < told_ns:
+                self.gaps.open(symbol, minute, minute + NS_PER_MIN, "a print was taken back; history is read again")
+                book.distrust(minute, minute + NS_PER_MIN, self.applied_ns, any_source=True)
+                continue
+            del self._corrected[symbol, minute]
+            if not (rows["ts_open"] == minute).any() and book.remove(minute, self.applied_ns):
+                self.dirty.add(symbol)
 
     def _apply_rebased(self, payload: tuple[str, float]) -> None:
         """Forget a symbol's bars, which stand in prices from before a split, and read them again; readers are told."""
