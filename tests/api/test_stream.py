@@ -240,7 +240,7 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_the_others_go_on(make_servic
     service.hub.series("QQQ", "1m")
     stalled = socket.create_connection(("127.0.0.1", service.api.port))
     stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    stalled.sendall(b"GET /stream/market?symbols=SPY,QQQ&n=5000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    stalled.sendall(b"GET /stream/market?symbols=SPY,QQQ&n=5000 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % service.api.port)
     wait_for(lambda: len(streams.readers()) == 1)
     with service.stream(symbols="SPY") as events:
         until(events, lambda e: e.name == "bootstrap")

@@ -63,6 +63,23 @@ class Reader:
     beat_ns: int = 0  # when the next heartbeat is due
     transport: Any = None  # the connection, where the server tells it
     task: asyncio.Task[Any] | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)  # there is something to look at
+    is_waiting: bool = False  # its task waits for news: nothing of it is half written
+
+    def take(self, frame: Frame, chunk: bytes, now_ns: int) -> bool:
+        """Write a frame straight to the connection; False when its task has to: it is behind, slow, or due a heartbeat.
+
+        What is written has been framed once for all readers, as a chunk of the answer.
+        """
+        line = self.transport
+        if line is None or not self.is_waiting or self.number != frame.number - 1 or now_ns >= self.beat_ns:
+            return False
+        if line.get_write_buffer_size() or line.is_closing():
+            return False
+        if chunk:
+            line.write(chunk)
+        self.number, self.position = frame.number, frame.position
+        return True
 
     def queued_bytes(self) -> int:
         """Return what was written and not yet taken by the socket."""
@@ -76,16 +93,28 @@ class Reader:
             self.task.cancel()
 
 
+@dataclass(slots=True)
+class Counts:
+    """What the streams did since the start."""
+
+    opened: int = 0
+    frames_sent: int = 0
+    bytes_sent: int = 0
+    skipped: int = 0
+    cut_off: int = 0
+    resumed: int = 0
+
+
 class Subscription:
     """One feed and those who listen to it."""
 
-    def __init__(self, feed: Feed, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, feed: Feed, threads: ThreadPoolExecutor, counts: Counts) -> None:
         self.feed = feed
+        self._counts = counts
         self.readers: set[Reader] = set()
         self.frame = Frame(0, b"", feed.position)
         self.is_busy = False
         self._threads = threads
-        self._next = asyncio.Event()
         self._state_ns = self._frame_ns = monotonic_ns()
         self._seen = (0, 0, 0)  # the hub's counts at the last turn with state
         self._bootstrap: tuple[int, bytes, Position] | None = None  # stopwatch, bytes, where it ends
@@ -122,19 +151,24 @@ class Subscription:
             self.is_busy = False
 
     def _publish(self, body: bytes, now_ns: int) -> None:
-        self.frame = Frame(self.frame.number + 1, body, self.feed.position)
+        frame = self.frame = Frame(self.frame.number + 1, body, self.feed.position)
         self._frame_ns = now_ns
         self._catching.clear()
-        self.wake()
+        chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+        is_small = len(body) <= PIECE_BYTES
+        n_taken = 0
+        for reader in self.readers:
+            if is_small and reader.take(frame, chunk, now_ns):
+                n_taken += 1
+            else:
+                reader.news.set()
+        self._counts.frames_sent += n_taken
+        self._counts.bytes_sent += n_taken * len(body)
 
     def wake(self) -> None:
         """Let every reader look."""
-        woken, self._next = self._next, asyncio.Event()
-        woken.set()
-
-    async def wait(self) -> None:
-        """Return when there is a new frame, or something else to look at."""
-        await self._next.wait()
+        for reader in self.readers:
+            reader.news.set()
 
     async def opening(self) -> tuple[bytes, Position, bool]:
         """Return a bootstrap, where it ends, and whether it is of this moment; made once for all who come at about the same time."""
@@ -156,18 +190,6 @@ class Subscription:
 
     async def _run(self, work: Callable[[], bytes]) -> bytes:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-
-@dataclass(slots=True)
-class Counts:
-    """What the streams did since the start."""
-
-    opened: int = 0
-    frames_sent: int = 0
-    bytes_sent: int = 0
-    skipped: int = 0
-    cut_off: int = 0
-    resumed: int = 0
 
 
 @dataclass
@@ -211,7 +233,7 @@ class Streams:
                 opening = self._opening[wanted] = asyncio.ensure_future(work)
                 opening.add_done_callback(lambda _: self._opening.pop(wanted, None))
             feed = await asyncio.shield(opening)
-            self._subscriptions.setdefault(wanted, Subscription(feed, self.threads))
+            self._subscriptions.setdefault(wanted, Subscription(feed, self.threads, self.counts))
         subscription = self._subscriptions[wanted]
         subscription.readers.add(reader)
         if self._pump is None or self._pump.done():
@@ -281,7 +303,7 @@ class MarketStream(Response):
         gone = asyncio.create_task(_gone(receive))
         try:
             subscription = await self._streams.join(self._wanted, reader)
-            gone.add_done_callback(lambda _: subscription.wake())
+            gone.add_done_callback(lambda _: reader.news.set())
             self._streams.counts.opened += 1
             await self._tell(_Line(reader, subscription, self._streams, send, gone))
         finally:
@@ -299,7 +321,7 @@ class MarketStream(Response):
             if line.is_behind:
                 await line.go_on()
             else:
-                await line.subscription.wait()
+                await line.wait()
 
 
 @dataclass(slots=True)
@@ -336,6 +358,16 @@ class _Line:
         reader.number, reader.position = frame.number, frame.position
         reader.beat_ns = monotonic_ns() + int(HEARTBEAT_S * NS_PER_S)
         await self.write(body)
+
+    async def wait(self) -> None:
+        """Return when there is something to look at; frames are written meanwhile (`Reader.take`)."""
+        reader = self.reader
+        reader.is_waiting = True
+        try:
+            await reader.news.wait()
+        finally:
+            reader.is_waiting = False
+        reader.news.clear()
 
     async def go_on(self) -> None:
         """Send the newest frame, or all that was missed."""
