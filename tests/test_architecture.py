@@ -22,6 +22,7 @@ HOMES = {
     "alpaca": ("sources/alpaca/",),
     "exchange_calendars": ("sessions.py",),
     "duckdb": ("history/",),
+    "httpx": ("hub/remote/",),
     "pyarrow": ("history/",),
     "panel": ("views/",),
     "bokeh": ("views/",),

@@ -5,6 +5,7 @@ Floor 7. Each source's module is imported only when it is chosen.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,9 @@ def assemble(settings: Settings | None = None, **overrides: Any) -> Engine:
     """
     chosen = settings or Settings(**overrides)
     if settings is not None and overrides:
-        chosen = Settings(**{**settings.model_dump(), **overrides})
+        chosen = Settings(**{**settings.model_dump(exclude_unset=True), **overrides})
+    if chosen.source.startswith(("hub://", "hubs://")):
+        return _attached(chosen)
     warm()
     source = _source(chosen)
     hub = Hub(
@@ -38,6 +41,16 @@ def assemble(settings: Settings | None = None, **overrides: Any) -> Engine:
     )
     recorder = Recorder(hub, chosen.data_dir / "recorded" / _market(chosen))
     return Engine(source, hub, _symbols(chosen, source), recorder, is_recording=chosen.record)
+
+
+def _attached(settings: Settings) -> Engine:
+    """Return an engine that reads a hub elsewhere; without symbols of one's own, those that the hub follows."""
+    from workbench.hub.remote.hub import RemoteHub
+
+    token = None if settings.hub_token is None else settings.hub_token.get_secret_value()
+    symbols = settings.symbols if "symbols" in settings.model_fields_set else ()
+    hub: Any = RemoteHub(settings.source, symbols=symbols, token=token, capacity=settings.capacity, seed=os.getpid())  # read like a Hub
+    return Engine(hub.source, hub, symbols)
 
 
 def _symbols(settings: Settings, source: Source) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from workbench.api.server import ApiServer
 from workbench.assemble import assemble
 from workbench.clock import Clock, WallClock
 from workbench.config import Settings
+from workbench.errors import ConfigError
 from workbench.sessions import SessionCalendar, to_ny
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,11 @@ log = logging.getLogger(__name__)
 def run(settings: Settings, *, say: Callable[[str], None], hours: Hours = "always", clock: Clock | None = None) -> None:
     """Serve until SIGTERM or SIGINT, or until the hours end; then streams end, what is queued is applied and stored.
 
-    With `hours` other than always it waits for the next session first. PortInUseError before anything starts.
+    With `hours` other than always it waits for the next session first. Before anything starts: PortInUseError; ConfigError for a
+    source that is a hub elsewhere.
     """
+    if settings.source.startswith(("hub://", "hubs://")):
+        raise ConfigError(f"source: received {settings.source!r}; allowed: a source of its own (readers attach to that hub themselves)")
     clock, ended = clock or WallClock(), _ended_by_signal()
     span = window(hours, clock.now_ns(), SessionCalendar.xnys())
     if span is not None and clock.now_ns() < span.start_ns:

@@ -7,6 +7,7 @@ the hub does not answer, what is held stays readable and the health says so. Flo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -41,12 +42,13 @@ class RemoteHub(MarketReader):
     Parameters
     ----------
     address : str              hub://host[:port], or hubs:// through TLS. ConfigError for any other text.
+    symbols : iterable of str  Followed from the start; none: those that the hub follows.
     token : str, optional      Sent as a header, where the hub's door asks for one.
     capacity : int             Closed bars held per symbol and timeframe: as many as the hub holds, or fewer.
     seed : int                 Of the jitter between attempts to connect; should differ from process to process.
     """
 
-    def __init__(self, address: str, *, token: str | None = None, capacity: int = 5000, seed: int = 0) -> None:
+    def __init__(self, address: str, *, symbols: Iterable[str] = (), token: str | None = None, capacity: int = 5000, seed: int = 0) -> None:
         self.address = Address(address, token)
         self.calendar = SessionCalendar.xnys()
         self.symbols = SymbolTable()
@@ -55,8 +57,10 @@ class RemoteHub(MarketReader):
         self._link = Link(self.address, self._state, on_attached=self._attached, seed=seed)
         self._boards = Boards(self.calendar)
         self._watched: dict[str, None] = {}  # symbols in order of watching
-        self._has_chosen = False  # somebody said what to watch; else what the hub follows is followed here
         self.source = RemoteSource(self._state, self._ask)
+        for symbol in symbols:
+            self._follow(check_symbol(symbol))
+        self._has_chosen = bool(self._watched)  # else what the hub follows is followed here
 
     # -- what readers go by --------------------------------------------------------------------------------------------------
 
@@ -137,8 +141,6 @@ class RemoteHub(MarketReader):
         if known and symbol not in known:
             raise SymbolError(f"symbol: received {choices(symbol, known)} (all that source {self.source_info.name!r} has)")
         self._has_chosen = True
-        if symbol in self._watched:
-            return
         self._wait(self._follow(symbol))
 
     def unwatch(self, symbol: str) -> None:
@@ -152,27 +154,30 @@ class RemoteHub(MarketReader):
         return tuple(self._watched)
 
     def series(self, symbol: str, timeframe: str | Timeframe) -> Series:
-        """Return the mirrored series of a symbol (watching it) and timeframe; filled when it is returned, if the hub answers."""
+        """Return the mirrored series of a symbol (watching it) and timeframe, with what the hub holds of it, if it answers."""
         frame = Timeframe.parse(timeframe)
         series = self._state.get(symbol, frame.label)
         if series is None:
             self.watch(symbol)
-            series = self._state.want(symbol, frame)
-            self._link.wake()
-        if not series.is_settled.is_set():
-            self._wait(series)
+            series = self._want(symbol, frame)
+        self._wait(series)
         return series
 
     def _follow(self, symbol: str) -> MirroredSeries:
         self.symbols.intern(symbol)
         self._watched[symbol] = None
-        series = self._state.want(symbol, MINUTE)
-        self._link.wake()
+        return self._want(symbol, MINUTE)
+
+    def _want(self, symbol: str, frame: Timeframe) -> MirroredSeries:
+        series = self._state.get(symbol, frame.label)
+        if series is None:
+            series = self._state.want(symbol, frame)
+            self._link.wake()
         return series
 
     def _wait(self, series: MirroredSeries) -> None:
         """Wait once for the first bars, while the hub answers; raise what it refuses."""
-        if self._link.is_up and not series.is_settled.wait(FIRST_WAIT_S):
+        if not series.is_settled.is_set() and self._link.is_up and not series.is_settled.wait(FIRST_WAIT_S):
             series.is_settled.set()
         if series.refusal is not None:
             self._watched.pop(series.symbol, None)
