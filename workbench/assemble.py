@@ -14,6 +14,7 @@ from workbench.config import Settings
 from workbench.engine import Engine
 from workbench.errors import ConfigError
 from workbench.hub.bars import build_bars, warm
+from workbench.hub.crosscheck import CrossCheck
 from workbench.hub.hub import Hub
 from workbench.recorder.recorder import Recorder
 from workbench.sessions import SessionCalendar
@@ -39,6 +40,8 @@ def assemble(settings: Settings | None = None, **overrides: Any) -> Engine:
         grace_s=chosen.grace_s,
         anchor=chosen.anchor_4h,
     )
+    if chosen.cross_check is not None:
+        hub.cross_check = CrossCheck(hub, _provider(chosen.cross_check, chosen))
     recorder = Recorder(hub, chosen.data_dir / "recorded" / _market(chosen))
     return Engine(source, hub, _symbols(chosen, source), recorder, is_recording=chosen.record)
 

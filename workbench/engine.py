@@ -10,23 +10,35 @@ This file says the order; it builds nothing and reads no settings (`assemble.py`
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from workbench.clock import Clock
+from workbench.errors import StoreError
 from workbench.hub.hub import Hub
+from workbench.recorder.recorder import Recorder
 from workbench.sources.base import Source
+
+log = logging.getLogger(__name__)
 
 
 class Engine:
-    """One source and its hub, started and stopped together. Use as a context manager or call `start` and `stop`."""
+    """One source and its hub, started and stopped together. Use as a context manager or call `start` and `stop`.
 
-    def __init__(self, source: Source, hub: Hub, symbols: Iterable[str] = ()) -> None:
+    `recorder` (None: this hub can't be recorded) may be started and stopped at any time; with `is_recording` it is from the start.
+    """
+
+    def __init__(
+        self, source: Source, hub: Hub, symbols: Iterable[str] = (), recorder: Recorder | None = None, *, is_recording: bool = False
+    ) -> None:
         """`symbols` are watched from the start."""
         self.source = source
         self.hub = hub
         self.symbols = tuple(symbols)
+        self.recorder = recorder
+        self._is_recording = is_recording
         self._is_running = False
 
     @property
@@ -46,15 +58,27 @@ class Engine:
             self.hub.start()
             for symbol in self.symbols:
                 self.hub.watch(symbol)
+            if self._is_recording:
+                self._record()
             self.source.start(self.hub)
         return self
 
+    def _record(self) -> None:
+        """Start the recorder; what keeps it from recording is said loudly and ends nothing else."""
+        try:
+            if self.recorder is not None:
+                self.recorder.start()
+        except StoreError as error:
+            log.error("%s", error)  # noqa: TRY400  the sentence is enough
+
     def stop(self) -> None:
-        """Stop the source first, then the hub, which applies and stores what it was given; harmless when stopped."""
+        """Stop the source first, then the hub, which applies and stores what it was given, then the recorder; harmless when stopped."""
         if self._is_running:
             self._is_running = False
             self.source.stop()
             self.hub.stop()
+            if self.recorder is not None:
+                self.recorder.stop()
 
     def __enter__(self) -> Self:
         return self.start()

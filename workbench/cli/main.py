@@ -19,6 +19,7 @@ import typer
 from workbench.cli.data import bars_app, data_app
 from workbench.cli.door import door_app
 from workbench.cli.hub import hub
+from workbench.cli.record import record
 from workbench.errors import ConfigError, SymbolError, TimeframeError, WorkbenchError
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.add_typer(bars_app, name="bars")
 app.add_typer(data_app, name="data")
 app.add_typer(door_app, name="door")
 app.command()(hub)
+app.command()(record)
 
 WRONG_COMMAND = (ConfigError, SymbolError, TimeframeError)
 

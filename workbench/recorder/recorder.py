@@ -169,6 +169,9 @@ class Recorder:
 
     def _take(self, kind: str, payload: Any) -> None:
         """Write one batch ahead. Never raises for the disk's sake."""
+        if kind == "history":
+            symbol, rows = payload
+            payload = symbol, rows[rows["ts_open"] >= self._history_from_ns]
         with self._lock:
             if self._journal is None:
                 self._count(self._lost, kind, payload)
@@ -189,7 +192,6 @@ class Recorder:
                 self._append(code, np.ascontiguousarray(payload[start : start + ROWS_A_FRAME], dtype).tobytes())
         elif kind in ("bars", "history"):
             symbol, rows = payload
-            rows = rows if kind == "bars" else rows[rows["ts_open"] >= self._history_from_ns]
             if len(rows):
                 self._append(Code.BARS if kind == "bars" else Code.HISTORY, json.dumps(symbol).encode() + b"\n" + rows.tobytes())
         else:
@@ -210,12 +212,12 @@ class Recorder:
         """Write the names of symbols that came since."""
         n = len(self._hub.symbols)
         if n > self._n_named and self._journal is not None:
-            self._journal.append(*self._names(self._n_named, n))
+            self._beat()
+            self._append(Code.NAMES, self._names(self._n_named, n))
             self._n_named = n
 
-    def _names(self, first: int, n: int) -> Frame:
-        names = [self._hub.symbols.name(k) for k in range(first, n)]
-        return Frame(Code.NAMES, self._now_ns(), json.dumps([first, names]).encode())
+    def _names(self, first: int, n: int) -> bytes:
+        return json.dumps([first, [self._hub.symbols.name(k) for k in range(first, n)]]).encode()
 
     @staticmethod
     def _count(counts: dict[str, int], kind: str, payload: Any) -> None:
@@ -243,7 +245,8 @@ class Recorder:
         """Return what a segment begins with: that the recorder has run since its last sign of life, and all names."""
         self._watched, self._n_named = self._hub.watched(), len(self._hub.symbols)
         alive = {"since": self._alive_ns, "watched": list(self._watched), "is_fresh": self._is_fresh}
-        return [Frame(Code.ALIVE, self._now_ns(), json.dumps(alive).encode()), self._names(0, self._n_named)]
+        now_ns = self._now_ns()
+        return [Frame(Code.ALIVE, now_ns, json.dumps(alive).encode()), Frame(Code.NAMES, now_ns, self._names(0, self._n_named))]
 
     def _next_segment(self, journal: Journal) -> None:
         size = journal.size

@@ -429,8 +429,9 @@ class ReplaySource:
     def _skip_silence(self) -> None:
         """Jump to just before the next event when it is far; everything due by then is told as closed."""
         told = self._at.next_of(self._reel)
-        if told is not None and told[0] - self._now > SILENCE_NS:
-            self._tell_to((told[0] - LEAD_NS) // NS_PER_S * NS_PER_S)
+        ahead_ns = self._span[1] if told is None else told[0]
+        if ahead_ns - self._now > SILENCE_NS:
+            self._tell_to((ahead_ns - LEAD_NS) // NS_PER_S * NS_PER_S)
             self._keep_pace_from_now()
 
     def _keep_pace_from_now(self) -> None:

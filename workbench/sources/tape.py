@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from workbench.history.schema import ReadOptions
 from workbench.history.store import BarStore
 from workbench.history.tables import EXTENSIONS
 from workbench.history.timing import label_of
+from workbench.sessions import SessionCalendar
 from workbench.types import BAR_DTYPE, QUOTE_DTYPE, TRADE_DTYPE, BarSource, SymbolTable
 
 _NO_IDS = np.zeros(0, np.int32)
@@ -52,6 +54,7 @@ class Tape:
     bars: np.ndarray = field(default_factory=lambda: np.zeros(0, BAR_DTYPE))
     bar_ids: np.ndarray = field(default_factory=lambda: _NO_IDS)
     gaps: np.ndarray = field(default_factory=lambda: np.zeros(0, GAP_DTYPE))
+    until_ns: int = 0  # recorded up to here, though nothing more came
     notes: list[str] = field(default_factory=list)
     bar_lengths_ns: dict[str, int] = field(default_factory=dict)  # symbol -> length of its bars, where that is more than a minute
 
@@ -63,11 +66,11 @@ class Tape:
 
     @property
     def span(self) -> tuple[int, int]:
-        """First moment of the tape (the first bar's open, the first event) and the last one told."""
+        """First moment of the tape (the first bar's open, the first event) and the last one told, or up to which nothing more came."""
         firsts = [_told(rows[:1])[0] for rows in (self.trades, self.quotes) if len(rows)]
         lasts = [_told(rows[-1:])[0] for rows in (self.trades, self.quotes) if len(rows)] + list(self.bars["ts_close"][-1:])
         firsts += [self.bars["ts_open"].min()] if len(self.bars) else []
-        return int(min(firsts)), int(max(lasts))
+        return int(min(firsts)), int(max([*lasts, self.until_ns]))
 
     def bars_of(self, symbol: str) -> np.ndarray:
         """Return one symbol's bars by ts_open, each minute once (of several origins the fuller one), BAR_DTYPE."""
@@ -86,7 +89,8 @@ class Tape:
             known = self.symbols.get(name)
             if known is not None:
                 wanted[known] = ids.intern(name)
-        out = Tape(ids, bar_lengths_ns={name: self.bar_lengths_ns[name] for name in names if name in self.bar_lengths_ns})
+        lengths = {name: self.bar_lengths_ns[name] for name in names if name in self.bar_lengths_ns}
+        out = Tape(ids, bar_lengths_ns=lengths, until_ns=self.until_ns)
         out.trades, out.quotes = (_renumbered(rows, wanted) for rows in (self.trades, self.quotes))
         keep = wanted[self.bar_ids] >= 0
         out.bars, out.bar_ids = self.bars[keep], wanted[self.bar_ids[keep]]
@@ -122,7 +126,7 @@ def read_tape(paths: str | Path | Iterable[str | Path], options: ReadOptions | N
     tape.quotes = _events([r for r in recordings if r.kind == "quotes"], QUOTE_DTYPE, sequenced=False)
     _add_bars(tape, [r for r in recordings if r.kind == "bars"])
     _draw_quotes(tape, but={table.get(symbol) for r in own for symbol in r.symbols})
-    _add_gaps(tape, {r.path.parent.parent for r in own})
+    _add_gaps(tape, {folder for r in own if (folder := r.path.parent.parent).name.startswith("date=")})
     if wanted is not None:
         tape = replace(tape.only([s for s in table if s in wanted], SymbolTable()), notes=tape.notes)
     if not (len(tape.trades) or len(tape.quotes) or len(tape.bars)):
@@ -251,8 +255,9 @@ def _names(tape: Tape, ids: np.ndarray) -> str:
 
 
 def _add_gaps(tape: Tape, folders: Iterable[Path]) -> None:
-    """Add what the ledgers of days say is missing: told at the end of each span, inside the time of the tape."""
+    """Add what the ledgers of days say: up to when they go, and what is missing, told at the end of each span inside the tape's time."""
     told: list[tuple[int, int, str, bool, str]] = []
+    calendar = SessionCalendar.xnys()
     for folder in sorted(folders):
         minutes = read_missing(folder)
         n_symbols = len({symbol for _, symbol, _ in minutes})
@@ -261,6 +266,9 @@ def _add_gaps(tape: Tape, folders: Iterable[Path]) -> None:
         facts = read_facts(folder)
         told += [(start, end, symbol, False, why) for start, end, symbol, why in _spans(minutes) if not _is_before(start, end, why, facts)]
         told += [(ts, ts + 1, symbol, True, why) for symbol, ts, why in facts.corrections]
+        day = date.fromisoformat(folder.name.removeprefix("date="))
+        if facts.alive and calendar.is_session(day):
+            tape.until_ns = max(tape.until_ns, min(facts.alive[-1][1], int(calendar.session(day)["post_close"])))
     if not (len(tape.trades) or len(tape.quotes) or len(tape.bars)):
         return
     first, last = tape.span
