@@ -378,18 +378,9 @@ def trade_to_row(trade: Trade, symbols: SymbolTable) -> np.ndarray:
 
 def trade_from_row(row: Any, symbols: SymbolTable) -> Trade:
     """Return one TRADE_DTYPE row as a `Trade`."""
-    return Trade(
-        symbol=symbols.name(int(row["symbol_id"])),
-        ts_event=int(row["ts_event"]),
-        price=float(row["price"]),
-        size=float(row["size"]),
-        ts_recv=int(row["ts_recv"]),
-        conditions=tuple(int(c) for c in row["conditions"][: int(row["n_conditions"])]),
-        exchange=int(row["exchange"]),
-        tape=int(row["tape"]),
-        sequence=int(row["sequence"]),
-        id=bytes(row["id"]).decode(),
-    )
+    ts_event, ts_recv, price, size, sequence, symbol_id, exchange, tape, n, conditions, ident = row.tolist()
+    ids = tuple(conditions[:n].tolist()) if n else ()
+    return Trade(symbols.name(symbol_id), ts_event, price, size, ts_recv, ids, exchange, tape, sequence, ident.decode())
 
 
 def quote_to_row(quote: Quote, symbols: SymbolTable) -> np.ndarray:
@@ -402,9 +393,8 @@ def quote_to_row(quote: Quote, symbols: SymbolTable) -> np.ndarray:
 
 def quote_from_row(row: Any, symbols: SymbolTable) -> Quote:
     """Return one QUOTE_DTYPE row as a `Quote`."""
-    whole = {name: int(row[name]) for name in ("ts_event", "ts_recv", "sequence", "condition", "exchange")}
-    prices = {name: float(row[name]) for name in ("bid", "ask", "bid_size", "ask_size")}
-    return Quote(symbol=symbols.name(int(row["symbol_id"])), **whole, **prices)  # type: ignore[arg-type]
+    ts_event, ts_recv, bid, ask, bid_size, ask_size, sequence, symbol_id, condition, exchange = row.tolist()
+    return Quote(symbols.name(symbol_id), ts_event, bid, ask, bid_size, ask_size, ts_recv, sequence, condition, exchange)
 
 
 def bar_to_row(bar: Bar) -> np.ndarray:
