@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import threading
@@ -193,3 +194,94 @@ def test_a_calendar_near_its_end_is_told():
     assert doctor.check_calendar(ReplayClock(end - 30 * 86_400 * NS_PER_S)).state is State.WARN
     assert doctor.check_calendar(ReplayClock(end + 86_400 * NS_PER_S)).state is State.FAIL
     assert doctor.check_calendar(ReplayClock(NOON * NS_PER_S)).found.endswith("latest session 2025-11-21, now RTH")
+
+
+# -- the hub that is attached to, and the door ----------------------------------------------------------------------------------
+
+
+def hub_check(provider, **values):
+    hub, skew = doctor.check_feed(Settings(source=provider.base.replace("http", "hub"), **values), ReplayClock(NOON * NS_PER_S))
+    assert skew.state is State.UNKNOWN
+    return hub
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "word"),
+    [
+        (200, State.OK, ""),
+        (401, State.FAIL, "hub_token"),
+        (421, State.FAIL, "origins"),
+        (503, State.WARN, "doctor there"),
+        (500, State.WARN, "log"),
+    ],
+)
+def test_the_hub_that_is_attached_to_is_asked(provider, status, state, word):
+    provider.status = status
+    check = hub_check(provider)
+    assert (check.name, check.state) == ("hub", state)
+    assert word in check.next_step
+    ((path, headers),) = provider.asked
+    assert path == "/readyz"
+    assert "Authorization" not in headers
+
+
+def test_the_token_goes_to_the_hub_in_a_header(provider):
+    assert hub_check(provider, hub_token="wb_secret").state is State.OK
+    ((path, headers),) = provider.asked
+    assert headers["Authorization"] == "Bearer wb_secret"
+    assert "secret" not in path
+
+
+def test_a_hub_that_does_not_run_fails_with_the_command_that_starts_it():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    check = doctor.check_hub(Settings(source=f"hub://127.0.0.1:{port}"))
+    assert check.state is State.FAIL
+    assert "workbench hub" in check.next_step
+
+
+def test_the_door_says_who_can_reach_what_is_served(tmp_path):
+    from tests.door.conftest import PASSWORD, SECRET
+    from workbench.door import users
+    from workbench.door.roles import Role
+
+    assert doctor.check_door(Settings()).found == "this machine only; nobody is asked to log in"
+    check = doctor.check_door(Settings(host="0.0.0.0"))
+    assert check.state is State.FAIL
+    assert "cookie_secret" in check.found
+    with users.changing(tmp_path / "users.json"):
+        pass
+    proxied = Settings(behind_proxy=True, password_file=tmp_path / "users.json", cookie_secret=SECRET)
+    assert doctor.check_door(proxied).state is State.WARN
+    with users.changing(tmp_path / "users.json") as held:
+        held[0] = held[0].with_user("ann", Role.TRADER, PASSWORD)
+    check = doctor.check_door(proxied)
+    assert (check.state, check.found) == (State.OK, "other machines can reach it; people who may come in: 1, programs: 0")
+    (tmp_path / "users.json").write_text("broken")
+    assert doctor.check_door(proxied).state is State.FAIL
+
+
+def test_a_certificate_that_is_none_is_told(tmp_path):
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text("nothing")
+        (tmp_path / name).chmod(0o600)
+    check = doctor.check_door(Settings(tls_cert=tmp_path / "cert.pem", tls_key=tmp_path / "key.pem"))
+    assert check.state is State.FAIL
+    assert "PEM" in check.next_step
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes")
+def test_files_that_others_can_read_or_write_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_CONFIG", str(tmp_path / "config.toml"))
+    (tmp_path / "config.toml").write_text("")
+    (tmp_path / "config.toml").chmod(0o644)
+    check = doctor.check_modes(Settings(data_dir=tmp_path / "data"))
+    assert check.state is State.WARN
+    assert check.next_step == f"chmod 600 {tmp_path / 'config.toml'}"
+    (tmp_path / "config.toml").chmod(0o600)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    assert "chmod go-w" in doctor.check_modes(Settings(data_dir=tmp_path / "data")).next_step
+    (tmp_path / "data").chmod(0o700)
+    assert doctor.check_modes(Settings(data_dir=tmp_path / "data")).state is State.OK

@@ -1,4 +1,4 @@
-"""One command that says what is wrong: versions, settings, keys, feed, clock, disk, calendar, database, browser.
+"""One command that says what is wrong: versions, settings, keys, feed, hub, clock, door, disk, calendar, database, browser.
 
 In: settings and a clock. Out: a list of `Check`, each ok / warn / fail / unknown with what was found and the next step. Nothing
 here raises for a finding, and no key is ever part of one. Only the configured provider is asked, once, with a short time-out;
@@ -10,11 +10,15 @@ Floor 9.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import importlib.metadata
+import os
 import platform
+import re
 import shutil
 import socket
 import sqlite3
+import ssl
 import sys
 import tempfile
 import urllib.error
@@ -30,6 +34,8 @@ from packaging.requirements import Requirement
 
 from workbench.clock import NS_PER_S, Clock, WallClock
 from workbench.config import Settings, config_path
+from workbench.door import users
+from workbench.door.address import check_address, is_exposed
 from workbench.errors import ConfigError, WorkbenchError
 from workbench.sources.polygon.vendor import PACKAGES
 
@@ -70,6 +76,7 @@ def examine(settings: Settings | None = None, clock: Clock | None = None) -> lis
         checks.append(check)
     if settings is not None:
         checks += [*check_keys(settings), *check_feed(settings, clock)]
+        checks += [check_door(settings), check_modes(settings)]
         checks += [check_data_dir(settings.data_dir), check_port(settings.host, settings.port)]
     return [*checks, check_calendar(clock), check_sqlite(), check_browser()]
 
@@ -136,6 +143,10 @@ def check_keys(settings: Settings) -> Iterator[Check]:
 
 def check_feed(settings: Settings, clock: Clock) -> Iterator[Check]:
     """Ask the configured provider once whether it is there and knows the key, and compare its time with ours."""
+    if settings.source.startswith(("hub://", "hubs://")):
+        yield check_hub(settings)
+        yield Check("clock skew", State.UNKNOWN, "not measured: the hub's machine asks the provider")
+        return
     if settings.source not in PACKAGES:
         yield Check("feed", State.OK, f"source {settings.source}: needs no network")
         yield Check("clock skew", State.UNKNOWN, f"not measured: source {settings.source} has no clock of its own")
@@ -163,7 +174,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _ask(url: str, key: str) -> tuple[int, str]:
     """Return (status, Date header) of one request; the key travels in a header, never in the address."""
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})  # noqa: S310 - http(s) by Settings.rest_base
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310 - http(s) by Settings.rest_base
     try:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
             return answer.status, answer.headers.get("Date", "")
@@ -193,6 +204,60 @@ def _judge_skew(date: str, ours_s: float) -> Check:
         return Check("clock skew", State.OK, f"below {SKEW_WARN_S:.0f} s")
     state = State.FAIL if abs(skew) > SKEW_FAIL_S else State.WARN
     return Check("clock skew", state, found, "switch on time synchronisation; bars close by this machine's clock")
+
+
+def check_hub(settings: Settings) -> Check:
+    """Ask the hub that is attached to whether it is there, lets us in, and how its feed stands."""
+    scheme, _, rest = settings.source.partition("://")
+    host = rest.rstrip("/") if re.search(r":\d+$", rest.rstrip("/")) else f"{rest.rstrip('/')}:{Settings.model_fields['api_port'].default}"
+    base = f"{'https' if scheme == 'hubs' else 'http'}://{host}"
+    token = "" if settings.hub_token is None else settings.hub_token.get_secret_value()
+    try:
+        status, _ = _ask(f"{base}/readyz", token)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        found = f"{base}: {getattr(error, 'reason', error)}"
+        return Check("hub", State.FAIL, found, "start it there (workbench hub), or check address, port and network")
+    if status == 401:
+        return Check("hub", State.FAIL, f"{base} asks who we are", "workbench door token NAME --role viewer there, hub_token here")
+    if status == 421:
+        return Check("hub", State.FAIL, f"{base} is not called so", "name it in the hub's setting origins, as host[:port]")
+    if status == 503:
+        return Check("hub", State.WARN, f"{base} answers, but its feed is not live", "see its health, or run workbench doctor there")
+    return Check("hub", State.OK if status == 200 else State.WARN, f"{base} answers with {status}", "" if status == 200 else "see its log")
+
+
+def check_door(settings: Settings) -> Check:
+    """Say who can reach what is served, and whether the door before it is whole."""
+    try:
+        check_address(settings)
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.tls_cert, settings.tls_key)
+        book = None if settings.password_file is None else users.read(settings.password_file)
+    except ConfigError as error:
+        return Check("door", State.FAIL, str(error), "mend it; until then nothing is served")
+    except (ssl.SSLError, OSError) as error:
+        return Check("door", State.FAIL, f"tls_cert and tls_key: {error}", "use a PEM chain and the key that belongs to it")
+    reach = "other machines can reach it" if is_exposed(settings) else "this machine only"
+    if book is None:
+        return Check("door", State.OK, f"{reach}; nobody is asked to log in")
+    found = f"{reach}; people who may come in: {len(book.users)}, programs: {len(book.tokens)}"
+    if not book.users and not book.tokens:
+        return Check("door", State.WARN, found, "workbench door add NAME --role trader")
+    return Check("door", State.OK, found)
+
+
+def check_modes(settings: Settings) -> Check:
+    """See that other users of this machine can't read keys or change what is kept."""
+    private = [path for path in (config_path(), settings.password_file, settings.tls_key) if path is not None and path.is_file()]
+    if os.name != "posix":
+        return Check("file modes", State.UNKNOWN, "not looked at on this system")
+    bad = [str(path) for path in private if path.stat().st_mode & 0o077]
+    if bad:
+        return Check("file modes", State.WARN, f"others can read {', '.join(bad)}", f"chmod 600 {' '.join(bad)}")
+    folder = settings.data_dir
+    if folder.is_dir() and folder.stat().st_mode & 0o022:
+        return Check("file modes", State.WARN, f"others can write to {folder}", f"chmod go-w {folder}")
+    return Check("file modes", State.OK, "what holds secrets is private")
 
 
 def check_data_dir(folder: Path) -> Check:
