@@ -6,7 +6,12 @@ against copies of the answers of 2026-10-05 and 2026-10-09 (ids 1 2 7 10 12 14 1
 for the rest. Where sources differ (17, 29) the consolidated column is used.
 
 Outside 09:30-16:00 New York the restriction of Form T (12) and of 13 does not apply to minute bars: taken literally it freezes
-the chart before the open. Option prints carry OPRA ids (200 and up) whose table is not at hand: see `OPTION_TABLE`.
+the chart before the open.
+
+Option prints carry OPRA's conditions, ids 201 = 'A' to 226 = 'Z' and 227 = 'a' on. Their rules are those by which Alpaca makes its
+option bars (docs.alpaca.markets, market data FAQ, "How are option bars aggregated?"), the only table for bars found published.
+Where other vendors are more generous (late prints: B, D, F) the strict rule is also the safe one: a minute with too little volume
+is replaced by history that has more, never the other way round.
 
 Floor 0: numpy only. Ids mean something else for quotes; this table is for trades.
 """
@@ -74,6 +79,45 @@ TRADE_CONDITIONS: dict[int, tuple[str, int]] = {
     **dict.fromkeys((57, 58, 59, 60, *range(62, 72)), ("Short-sale or financial-status flag, no rule", ALL)),
 }
 
+# OPRA's: id -> (name, rule). Ids in between are retired prefixes (adjusted terms, spreads, straddles) of regular prints; ids after
+# the table are newer than it. Both count in full, or a chart would lose prints that trade: an assumption, listed in the README.
+OPTION_CONDITIONS: dict[int, tuple[str, int]] = {
+    **dict.fromkeys(range(200, 256), ("Without a rule", ALL)),
+    201: ("Cancelled", 0),
+    202: ("Late and out of sequence", 0),
+    203: ("Last, and cancelled", 0),
+    204: ("Late", 0),
+    205: ("Opening trade, and cancelled", 0),
+    206: ("Opening trade, late and out of sequence", 0),
+    207: ("Only trade, and cancelled", 0),
+    208: ("Opening trade, late", ALL),
+    209: ("Automatic execution", ALL),
+    210: ("Reopening trade", ALL),
+    219: ("Intermarket sweep", ALL),
+    227: ("Single-leg auction", ALL),
+    228: ("Single-leg auction, intermarket sweep", ALL),
+    229: ("Single-leg cross", ALL),
+    230: ("Single-leg cross, intermarket sweep", ALL),
+    231: ("Single-leg floor trade", ALL),
+    232: ("Multi-leg, electronic", ALL),
+    233: ("Multi-leg auction", ALL),
+    234: ("Multi-leg cross", ALL),
+    235: ("Multi-leg floor trade", ALL),
+    236: ("Multi-leg against single legs, electronic", ALL),
+    237: ("Stock and options auction", ALL),
+    238: ("Multi-leg auction against single legs", ALL),
+    239: ("Multi-leg floor trade against single legs", ALL),
+    240: ("Stock and options, electronic", ALL),
+    241: ("Stock and options cross", ALL),
+    242: ("Stock and options floor trade", ALL),
+    243: ("Stock and options against single legs, electronic", ALL),
+    244: ("Stock and options auction against single legs", ALL),
+    245: ("Stock and options floor trade against single legs", ALL),
+    246: ("Multi-leg floor trade of proprietary products", _NO_PRICE),
+    247: ("Multilateral compression of proprietary products", _NO_PRICE),
+    248: ("Extended hours", ALL),  # in daily bars for volume only; those hold regular hours only here
+}
+
 _FREE_OUTSIDE_HOURS = (12, 13)
 
 
@@ -85,12 +129,11 @@ def _table(rules: dict[int, int]) -> np.ndarray:
     return table
 
 
-# id -> rule bits, uint8 shape (512,), UNKNOWN where the id is not known. Ids 200 and up are OPRA's: the table of which of them
-# may not set a price is not public, so they restrict nothing (an assumption, listed in the README).
-REGULAR_TABLE = _table({i: rule for i, (_, rule) in TRADE_CONDITIONS.items()} | dict.fromkeys(range(200, 256), ALL))
-EXTENDED_TABLE = _table(
-    {i: ALL if i in _FREE_OUTSIDE_HOURS else rule for i, (_, rule) in TRADE_CONDITIONS.items()} | dict.fromkeys(range(200, 256), ALL)
-)
+_RULES = {i: rule for i, (_, rule) in (TRADE_CONDITIONS | OPTION_CONDITIONS).items()}
+
+# id -> rule bits, uint8 shape (512,), UNKNOWN where the id is not known.
+REGULAR_TABLE = _table(_RULES)
+EXTENDED_TABLE = _table(_RULES | dict.fromkeys(_FREE_OUTSIDE_HOURS, ALL))
 
 
 def rule_mask(conditions: Iterable[int], *, in_regular_session: bool) -> int:
