@@ -73,8 +73,7 @@ class Simulated:
         self.hub = Hub(self.source)
         self.engine = Engine(self.source, self.hub, watched).start()
         assert self.hub.wait_idle(60, history=True)
-        origins = () if relay is None else (f"127.0.0.1:{relay.port}",)
-        self.api = ApiServer(self.engine, Settings(data_dir=folder, origins=origins, password_file=password_file), port=0)
+        self.api = ApiServer(self.engine, Settings(data_dir=folder, password_file=password_file), port=0)
         self.api.start()
         self.port = self.api.port
         if relay is not None:

@@ -88,6 +88,8 @@ class Relay:
                 if is_first:
                     is_first = False
                     self.requests.append(data)
+                if is_request:  # as a proxy does: the hub answers under its own name only
+                    data = data.replace(b"Host: 127.0.0.1:%d" % self.port, b"Host: 127.0.0.1:%d" % self.target)
                 self._flows.wait()
                 if not is_request:
                     if self.bytes_per_s is not None:
