@@ -179,6 +179,8 @@ class Health(Told):
     queued: Count
     quarantined: dict[str, int] = Field(description="reason -> events")
     history_trouble: str = Field(description="why history can't be read at present; empty when it can")
+    agreement_frac: float | None = Field(description="share of closed minutes that agree with a second provider's; null when not measured")
+    agreement: str = Field(description="that in a sentence; empty without a second provider")
 
 
 class MarketStatus(Told):

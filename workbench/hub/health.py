@@ -58,6 +58,8 @@ class Health:
     queued: int
     quarantined: dict[str, int] = field(default_factory=dict)  # reason -> events
     history_trouble: str = ""  # why history can't be read at present, and what becomes of it; '' when it can
+    agreement_frac: float | None = None  # share of closed minutes that agree with a second provider's; None when not measured
+    agreement: str = ""  # that in a sentence, the worst difference included; '' without a second provider
 
     @property
     def n_quarantined(self) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 from workbench.clock import NS_PER_S, WallClock, monotonic_ns
 from workbench.errors import SymbolError, choices
 from workbench.hub.board import BoardRow, Boards
+from workbench.hub.crosscheck import CrossCheck
 from workbench.hub.health import FeedNotes, Health, LatencyBook, Rhythm, decide, history_trouble
 from workbench.hub.inbox import Inbox, Item
 from workbench.hub.minutes import MinuteStore
@@ -97,6 +98,7 @@ class Hub(MarketReader):
             retry_s=retry_s,
         )
         self.symbols, self.quarantine, self.tape = writer.symbols, writer.quarantine, writer.tape
+        self.cross_check: CrossCheck | None = None  # compares what is shown with a second provider; runs while the hub does
         self._rhythm = Rhythm(self.calendar)
         self._boards = Boards(self.calendar)
         self._last_publish_ns = 0
@@ -158,9 +160,13 @@ class Hub(MarketReader):
         self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._thread.start()
         self._writer.saver.start()
+        if self.cross_check is not None:
+            self.cross_check.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Apply what is queued now, then stop; bars stay readable. A source that still delivers is not waited for."""
+        if self.cross_check is not None:
+            self.cross_check.stop()
         self._writer.backfiller.stop(timeout_s)
         self._inbox.close()
         if self._thread is not None:
@@ -392,6 +398,7 @@ class Hub(MarketReader):
         notes = FeedNotes(writer.status, info, segment, now_ns, quiet_since, stale_s, reading, overdue, writer.n_errors, usual_s)
         mode, reason = decide(notes)
         p50, p95 = writer.latency.percentiles()
+        agreement_frac, agreement = (None, "") if self.cross_check is None else self.cross_check.told(symbol)
         return Health(
             mode=mode,
             reason=reason,
@@ -411,6 +418,8 @@ class Hub(MarketReader):
             queued=self._inbox.n_rows,
             quarantined=self.quarantine.counts(symbol),
             history_trouble=history_trouble(writer.backfiller.failure(symbol), writer.gaps.failed(symbol)),
+            agreement_frac=agreement_frac,
+            agreement=agreement,
         )
 
     @property

@@ -83,6 +83,7 @@ class SourceInfo:
     has_quotes: bool = True
     is_replay: bool = False
     delay_ns: int = 0
+    is_partial_tape: bool = False  # only some venues' prints of stocks (IEX): volumes are a fraction of the tape's
     symbols: tuple[str, ...] = field(default_factory=tuple)  # all it knows; empty when it can't list them
     bar_lengths_ns: dict[str, int] = field(default_factory=dict)  # symbol -> length of its bars, where nothing shorter is known of it
 

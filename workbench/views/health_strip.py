@@ -88,6 +88,7 @@ def health_of(hub: Any) -> dict[str, Any]:
         "backfilling": health.backfilling,
         "dropped": health.dropped,
         "errors": getattr(health, "errors", 0),
+        "agreement": getattr(health, "agreement", ""),
         "n_events": health.n_events,
         "quarantined": dict(sorted(health.quarantined.items(), key=lambda item: -item[1])),
         "segment": name,

@@ -31,6 +31,7 @@ WRITE_SIDE = {name for name in dir(Hub) if name.startswith("on_")} | {
     "is_alive",
     "applied_ns",
     "latency",
+    "cross_check",
 }
 
 

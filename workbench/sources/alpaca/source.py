@@ -90,6 +90,7 @@ class AlpacaSource(LiveSource):
             detail=f"{urlsplit(base).netloc}, stocks {_said(stock_feed)}, options {_said(option_feed)}",
             has_trades="trades" in channels,
             has_quotes="quotes" in channels,
+            is_partial_tape=stock_feed == "iex",
         )
         super().__init__(info, history, clock=wall, calendar=calendar, poll_s=poll_s, seed=seed)
 

@@ -275,6 +275,7 @@ class Desk {
       ["Mode", h.mode], ["Source", `${h.source ?? ""} · ${h.detail ?? ""}`], ["Reason", h.reason || "–"], ["Last data", h.age_s == null ? "none yet" : `${h.age_s} s ago`],
       ["Latency p50 / p95", h.p50 == null ? "–" : `${h.p50} / ${h.p95} ms`], ["Events", (h.n_events ?? 0).toLocaleString("en-US")], ["Gaps not yet repaired", h.gaps], ["History reads under way", h.backfilling],
       ["Events dropped", h.dropped], ["Failures in the hub", h.errors], ["Failures on this page", h.desk_errors],
+      ["Second provider", h.agreement || "none"],
     ]
     const bad = Object.entries(h.quarantined ?? {})
     this.details.innerHTML = `<div class="tab">Health</div><div class="cols"><table>${rows.map(([k, v]) => `<tr><th>${k}</th><td>${escape(v ?? "–")}</td></tr>`).join("")}</table>
