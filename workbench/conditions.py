@@ -136,6 +136,12 @@ REGULAR_TABLE = _table(_RULES)
 EXTENDED_TABLE = _table(_RULES | dict.fromkeys(_FREE_OUTSIDE_HOURS, ALL))
 
 
+def condition_name(condition: int) -> str | None:
+    """Return what a sale condition is called, None when its id is not known."""
+    found = TRADE_CONDITIONS.get(condition) or OPTION_CONDITIONS.get(condition)
+    return found[0] if found else None
+
+
 def rule_mask(conditions: Iterable[int], *, in_regular_session: bool) -> int:
     """Return which fields a print with these condition ids may update: HIGH_LOW | OPEN_CLOSE | VOLUME bits.
 

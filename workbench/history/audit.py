@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.conditions import TRADE_CONDITIONS
+from workbench.conditions import condition_name
 from workbench.history.compare import BarBuilder, compare
 from workbench.history.coverage import Coverage, absent_sessions, cover
 from workbench.history.marks import Marks, bucket_starts, iso_day, iso_ny
@@ -285,7 +285,7 @@ def _condition_counts(rows: np.ndarray) -> dict[str, int]:
     """Return 'id name' -> prints that carry it, the most frequent first."""
     ids = [rows["conditions"][rows["n_conditions"] > k, k] for k in range(int(rows["n_conditions"].max(initial=0)))]
     values, counts = np.unique(np.concatenate(ids) if ids else np.zeros(0, np.int16), return_counts=True)
-    names = {int(v): TRADE_CONDITIONS[int(v)][0] if int(v) in TRADE_CONDITIONS else "unnamed" for v in values}
+    names = {int(v): condition_name(int(v)) or "unnamed" for v in values}
     return {f"{values[k]} {names[int(values[k])]}": int(counts[k]) for k in np.argsort(-counts, kind="stable")}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.conditions import HIGH_LOW, OPEN_CLOSE, TRADE_CONDITIONS, VOLUME, rule_mask
+from workbench.conditions import HIGH_LOW, OPEN_CLOSE, VOLUME, condition_name, rule_mask
 from workbench.history.audit import TWO_FEEDS
 from workbench.hub.clean import Quarantined
 from workbench.types import SymbolTable
@@ -51,7 +51,7 @@ def latency_ms(rows: np.ndarray) -> np.ndarray:
 
 
 def _names(ids: Iterable[int]) -> list[str]:
-    return [TRADE_CONDITIONS.get(int(i), (f"{i}?", 0))[0] for i in ids]
+    return [condition_name(int(i)) or f"{i}?" for i in ids]
 
 
 def rules(rows: np.ndarray, *, in_regular_session: bool = True) -> pd.DataFrame:
