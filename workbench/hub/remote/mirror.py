@@ -64,7 +64,11 @@ class MirroredSeries(Series):
             self.upto = self._numbering.seq = max(self.upto, seq)
 
     def forget(self) -> None:
-        """Have everything read anew; what is held stays readable until then."""
+        """Have everything read anew; what is held stays readable until then, and nobody waits for it."""
+        self.upto = None
+
+    def renew(self) -> None:
+        """Have everything read as if for the first time."""
         self.upto = self.refusal = None
         self.is_settled.clear()
 

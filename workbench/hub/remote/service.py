@@ -38,7 +38,7 @@ class Address:
         self.name = f"{host}:{port}"
         self.base_url = f"{'https' if parts.scheme == 'hubs' else 'http'}://{self.name}"
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._verify = ssl.create_default_context() if parts.scheme == "hubs" else True
+        self._verify = ssl.create_default_context() if parts.scheme == "hubs" else False  # plain text has no certificate
 
     def client(self) -> httpx.Client:
         """Return a client for questions, to be shared by all threads."""

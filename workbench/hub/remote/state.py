@@ -87,7 +87,7 @@ class MirrorState:
                 capacity = self._minutes if frame.label == "1m" else self._capacity
                 series = self._series[key] = MirroredSeries(symbol, frame, capacity)
             if key not in self._wanted:
-                series.forget()
+                series.renew()
                 self._wanted = {**self._wanted, key: series}
         return series
 
