@@ -38,7 +38,7 @@ def find_spans(ts: Any, sessions: Any, plan: Any, spans: Any, places: Any) -> in
     bars there are. An answer -1 - i tells that minute i is out of order. Timeframes that cross segments are not counted.
     """
     n = len(ts)
-    i = s = m = 0
+    i = s = m = n_before = 0
     places[0] = 0
     while i < n:
         now = at(ts, i)
@@ -51,7 +51,7 @@ def find_spans(ts: Any, sessions: Any, plan: Any, spans: Any, places: Any) -> in
             continue
         span = spans[m]
         begin_span(span, sessions[s], i, now)
-        j = reach(ts, i, span[END])
+        j = reach(ts, i, span[END], n_before)
         signs = near = uneven = np.int64(0)
         for k in range(i + 1, j):  # only signs and bits, so that LLVM can do it in vectors
             step = at(ts, k) - at(ts, k - 1)
@@ -65,6 +65,7 @@ def find_spans(ts: Any, sessions: Any, plan: Any, spans: Any, places: Any) -> in
         for t in range(len(plan)):
             places[m + 1, t] = places[m, t] + count_bars(ts, span, plan[t], uneven == 0)
         m += 1
+        n_before = j - i
         i = j
     return m
 
@@ -82,18 +83,20 @@ def begin_span(span: Any, session: Any, i: int, ts: int) -> None:
 
 
 @kernel
-def reach(ts: Any, i: int, limit: int) -> int:
-    """Return the first index after `i` whose stamp is not before `limit`."""
+def reach(ts: Any, i: int, limit: int, guess: int) -> int:
+    """Return the first index after `i` whose stamp is not before `limit`, looking at `i + guess` first."""
     n = len(ts)
-    step = 512
+    step = max(guess, 1)
     low, high = i, min(i + step, n)
-    while high < n and ts[high] < limit:
+    if at(ts, high - 1) < limit:
+        low = high - 1
+    while high < n and at(ts, high) < limit:
         low = high
         step *= 2
         high = min(high + step, n)
     while low + 1 < high:
         mid = (low + high) >> 1
-        if ts[mid] < limit:
+        if at(ts, mid) < limit:
             low = mid
         else:
             high = mid

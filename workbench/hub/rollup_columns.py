@@ -83,8 +83,8 @@ def _roll(given: dict[str, np.ndarray], sessions: np.ndarray, table: np.ndarray,
     sizes = places[n_spans].copy()
     across = np.flatnonzero(np.isin(table[:, k.KIND], k.ACROSS))
     sizes[across] = sizes[table[across, k.PARENT]]  # at most
-    made = _blank(sizes, [*given, "ts_close"])
-    source, targets = _addresses(given), np.array([_addresses(bars) for bars in made])
+    made, targets = _blank(sizes, [*given, "ts_close"])
+    source = np.array([given[name].ctypes.data if name in given else 0 for name in _COLUMNS], np.int64)
 
     def roll(a: int, b: int) -> None:
         k.roll_spans(source, len(ts), table, spans, places, a, b, targets, sizes)
@@ -100,20 +100,22 @@ def _roll(given: dict[str, np.ndarray], sessions: np.ndarray, table: np.ndarray,
     return made
 
 
-def _blank(sizes: np.ndarray, names: list[str]) -> list[dict[str, np.ndarray]]:
-    """Return columns to be filled, for each timeframe; each begins at a cache line."""
-    room = -(-sizes // _LINE) * _LINE
-    block = np.empty(int(room.sum()) * len(names) + _LINE)
-    at = -block.ctypes.data % LINE // block.itemsize
+def _blank(sizes: np.ndarray, names: list[str]) -> tuple[list[dict[str, np.ndarray]], np.ndarray]:
+    """Return columns to be filled, for each timeframe, and their addresses, shape (timeframes, 9), 0 for those that are not there.
+
+    Each begins at a cache line.
+    """
+    room = (-(-sizes // _LINE) * _LINE).tolist()
+    block = np.empty(sum(room) * len(names) + _LINE)
+    start = block.ctypes.data
+    place = -start % LINE // block.itemsize
     made: list[dict[str, np.ndarray]] = []
-    for n, step in zip(sizes.tolist(), room.tolist(), strict=True):
-        places = range(at, at + step * len(names), step) if step else [at] * len(names)
-        columns = {name: block[place : place + n] for name, place in zip(names, places, strict=True)}
-        made.append({name: column.view(np.int64) if name.startswith("ts") else column for name, column in columns.items()})
-        at += step * len(names)
-    return made
-
-
-def _addresses(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Return where the columns begin in memory, int64 in the kernels' order, 0 for those that are not there."""
-    return np.array([columns[name].ctypes.data if name in columns else 0 for name in _COLUMNS], np.int64)
+    addresses = np.zeros((len(sizes), len(_COLUMNS)), np.int64)
+    for t, n in enumerate(sizes.tolist()):
+        made.append({})
+        for name in names:
+            column = block[place : place + n]
+            made[t][name] = column.view(np.int64) if name.startswith("ts") else column
+            addresses[t, _COLUMNS.index(name)] = start + place * block.itemsize
+            place += room[t]
+    return made, addresses
