@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MAGIC = b"WBj1"
-HEADER = struct.Struct("<4sB3xIIq")  # magic, code, bytes of payload, crc32 of header (with 0 here) and payload, time [ns UTC]
+HEADER = struct.Struct("<4sBIIq")  # magic, code, bytes of payload, crc32 of header (with 0 here) and payload, time [ns UTC]
 _OPEN = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 

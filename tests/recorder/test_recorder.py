@@ -1,0 +1,250 @@
+"""The recorder: one a folder, loud when the disk refuses, in nobody's way, and honest about what is missing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.sources.contract import wait_for
+from tests.stubs import MIN, OPEN, SEC, TEN, go, live, prints, replayed, tape
+from workbench.errors import ConfigError, StoreError
+from workbench.history.ledger import read_missing
+from workbench.history.recorded import days_in, market_files, read_recorded
+from workbench.recorder import recorder as module
+from workbench.recorder.journal import segments
+from workbench.recorder.recorder import Recorder
+from workbench.sources.base import FeedGap, SourceInfo
+
+
+def recorded(folder) -> np.ndarray:
+    parts = [one.rows for path in market_files(folder) if "trades" in str(path) and (one := read_recorded(path)) is not None]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+@pytest.fixture
+def running(tmp_path):
+    """Return a function that makes a live hub with a running recorder; all are stopped in the end."""
+    made = []
+
+    def make(folder=tmp_path, **options):
+        hub, source, clock = live(TEN)
+        hub.watch("SPY")
+        recorder = Recorder(hub, folder, **{"sync_s": 0.01, **options})
+        recorder.start()
+        made.append(recorder)
+        return hub, clock, recorder, source
+
+    yield make
+    for recorder in made:
+        recorder.stop()
+
+
+def trade(hub, clock, k: int) -> None:
+    """Let one print happen `k` seconds after ten; its sequence is k + 1."""
+    go(hub, clock, TEN + k * SEC)
+    hub.on_trades(prints([(TEN + k * SEC, 100.0, 1)], first_sequence=k + 1))
+    hub.pump()
+
+
+# -- the switch ------------------------------------------------------------------------------------------------------------
+
+
+def test_it_is_switched_on_and_off_while_the_hub_runs_and_what_came_between_is_not_there(running, tmp_path):
+    hub, clock, recorder, _ = running()
+    trade(hub, clock, 0)
+    recorder.stop()
+    trade(hub, clock, 1)
+    recorder.start()
+    recorder.start()
+    trade(hub, clock, 2)
+    recorder.stop()
+    recorder.stop()
+    assert recorded(tmp_path)["sequence"].tolist() == [1, 3]
+    assert (recorder.status().recorded["trades"], recorder.status().reason) == (2, "not recording")
+    assert hub.health().errors == 0
+
+
+def test_a_second_recorder_in_the_folder_is_refused_and_told_who_has_it(running, tmp_path):
+    running()
+    script = (
+        "import sys; from pathlib import Path; from tests.stubs import replayed; from workbench.recorder.recorder import Recorder\n"
+        "from workbench.errors import StoreError\n"
+        "try: Recorder(replayed()[0], Path(sys.argv[1])).start()\n"
+        "except StoreError as error: print(error)"
+    )
+    said = f"is being recorded already, by process {os.getpid()}; allowed: one recorder a folder"
+    assert said in subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True).stdout
+    with pytest.raises(StoreError, match=said):
+        Recorder(replayed()[0], tmp_path).start()
+
+
+def test_a_recording_is_not_recorded_again(tmp_path):
+    hub, source = replayed()
+    source.info = SourceInfo("replay", "a file", is_replay=True)
+    with pytest.raises(ConfigError, match="received a replay"):
+        Recorder(hub, tmp_path).start()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_can_not_be_made_is_said_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"record: can't write in .*file/below"):
+        Recorder(replayed()[0], tmp_path / "file" / "below").start()
+
+
+# -- bounded ---------------------------------------------------------------------------------------------------------------
+
+
+def test_segments_are_put_away_while_recording_goes_on(running, tmp_path):
+    hub, clock, recorder, _ = running(segment_bytes=5_000)
+    rows = tape(3, minutes=12, per_minute=40)
+    for k in range(0, len(rows), 20):
+        go(hub, clock, int(rows["ts_recv"][min(k + 19, len(rows) - 1)]))
+        hub.on_trades(rows[k : k + 20].copy())
+        hub.pump()
+    assert wait_for(lambda: len(recorded(tmp_path)) > 400)
+    assert wait_for(lambda: recorder.status().n_waiting == 0)
+    assert len(segments(tmp_path / "wal")) == 1
+    recorder.stop()
+    assert recorded(tmp_path).tobytes() == rows.tobytes()
+    assert recorder.status().n_bytes > rows.nbytes
+
+
+def test_segments_met_again_after_a_crash_are_not_added_twice(running, tmp_path):
+    hub, clock, recorder, _ = running()
+    for k in range(5):
+        trade(hub, clock, k)
+    (path,) = segments(tmp_path / "wal")
+    shutil.copy(path, tmp_path / "kept")
+    recorder.stop()
+    shutil.copy(tmp_path / "kept", path)  # as when the process had been killed before it deleted the segment
+    for _ in range(2):
+        again = Recorder(replayed(TEN)[0], tmp_path)
+        again.start()
+        again.stop()
+    assert recorded(tmp_path)["sequence"].tolist() == [1, 2, 3, 4, 5]
+    assert segments(tmp_path / "wal") == []
+
+
+def test_a_day_file_that_can_not_be_read_is_set_aside_and_recording_goes_on(running, tmp_path, caplog):
+    hub, clock, recorder, _ = running()
+    trade(hub, clock, 0)
+    recorder.stop()
+    (path,) = [one for one in market_files(tmp_path) if "trades" in str(one)]
+    path.write_bytes(b"PAR1 no more")
+    recorder.start()
+    trade(hub, clock, 1)
+    recorder.stop()
+    assert recorded(tmp_path)["sequence"].tolist() == [2]
+    assert path.with_name(path.name + ".broken1").read_bytes() == b"PAR1 no more"
+    assert "set aside as symbol=SPY.parquet.broken1" in caplog.text
+
+
+# -- the disk refuses ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "No space left"), (errno.EIO, "Input/output error"), (errno.EROFS, "Read-only")]
+)
+def test_a_disk_that_refuses_stops_the_recorder_loudly_and_nothing_else(running, tmp_path, monkeypatch, caplog, number, words):
+    monkeypatch.setattr(module, "RETRY_S", 0.02)
+    hub, clock, recorder, _ = running()
+    trade(hub, clock, 0)
+    real, is_full = os.write, [True]
+
+    def write(handle: int, content: bytes) -> int:
+        if is_full[0]:
+            raise OSError(number, os.strerror(number))
+        return real(handle, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        for k in range(1, 60):
+            trade(hub, clock, 2 * k)
+        status = recorder.status()
+        assert words in status.trouble
+        assert "resumes by itself" in status.reason
+        assert (status.recorded["trades"], status.lost["trades"]) == (1, 59)
+        assert caplog.text.count("recording stopped") >= 1
+        assert hub.health().errors == 0
+        assert hub.last_trade("SPY").sequence == 119
+        is_full[0] = False
+        assert wait_for(lambda: not recorder.status().trouble)
+    trade(hub, clock, 240)
+    recorder.stop()
+    assert recorded(tmp_path)["sequence"].tolist() == [1, 241]
+    missing = {minute: why for minute, _, why in read_missing(days_in(tmp_path)[0])}
+    assert words in missing[TEN]
+    assert words in missing[TEN + MIN]
+    assert len(segments(tmp_path / "wal")) == 0
+
+
+def test_day_files_that_can_not_be_written_wait_in_the_write_ahead_file(running, tmp_path, monkeypatch):
+    hub, clock, recorder, _ = running()
+    trade(hub, clock, 0)
+    real = module.Compactor.run
+    monkeypatch.setattr(module.Compactor, "run", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+    recorder.stop()
+    assert "No space left on device; what was recorded is safe" in recorder.status().trouble
+    monkeypatch.setattr(module.Compactor, "run", real)
+    recorder.start()
+    recorder.stop()
+    assert recorder.status().trouble == ""
+    assert recorded(tmp_path)["sequence"].tolist() == [1]
+
+
+# -- what is missing -------------------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_names_every_minute_of_the_watched_session_that_is_not_whole(running, tmp_path):
+    hub, clock, recorder, source = running()
+    for minute in range(20):  # no print in most of them: a quiet symbol is no gap
+        go(hub, clock, TEN + minute * MIN)
+        if minute == 5:
+            source.sink.on_gap(FeedGap(TEN + 4 * MIN + 30 * SEC, TEN + 5 * MIN - SEC, "the line broke"))
+            hub.pump()
+        if minute == 10:
+            recorder.stop()
+        if minute == 12:
+            recorder.start()
+        if recorder.is_on:
+            assert wait_for(lambda: recorder._alive_ns == hub.applied_ns)
+    go(hub, clock, TEN + 20 * MIN)
+    recorder.stop()
+    missing = {((minute - TEN) // MIN): why for minute, symbol, why in read_missing(days_in(tmp_path)[0]) if symbol == "SPY"}
+    assert {k: why for k, why in missing.items() if k >= 0} == {
+        4: "the line broke", 10: "the recorder was not running", 11: "the recorder was not running",
+    }  # fmt: skip
+    before = [k for k in missing if k < 0]
+    assert (min(before), len(before), {missing[k] for k in before}) == ((OPEN - TEN) // MIN - 330, 360, {"the recorder was not running"})
+
+
+def test_days_left_unfinished_and_days_without_a_recorder_are_judged_at_the_next_start(running, tmp_path):
+    hub, clock, recorder, _ = running()
+    go(hub, clock, TEN + MIN)
+    recorder.stop()
+    hub, _, _ = live(TEN + 2 * 24 * 60 * MIN)  # Friday; Thursday nobody was there
+    later = Recorder(hub, tmp_path)
+    later.start()
+    later.stop()
+    counts = {day.name: len(read_missing(day)) for day in days_in(tmp_path)}
+    assert counts == {"date=2026-11-18": 959, "date=2026-11-19": 960}
+
+
+def test_a_symbol_watched_later_is_missing_before(running, tmp_path):
+    hub, clock, recorder, _ = running()
+    go(hub, clock, TEN + 3 * MIN)
+    hub.watch("QQQ")
+    go(hub, clock, TEN + 6 * MIN)
+    recorder.stop()
+    missing = {
+        (minute - TEN) // MIN: why for minute, symbol, why in read_missing(days_in(tmp_path)[0]) if symbol == "QQQ" and minute >= TEN
+    }
+    assert missing == {0: "the symbol was not watched", 1: "the symbol was not watched", 2: "the symbol was not watched",
+                       3: "the symbol was not watched before"}  # fmt: skip
