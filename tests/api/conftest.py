@@ -16,6 +16,7 @@ from workbench.clock import monotonic_ns, sleep_s
 from workbench.config import Settings
 from workbench.engine import Engine
 from workbench.hub.hub import Hub
+from workbench.recorder.recorder import Recorder
 from workbench.sessions import SessionCalendar
 
 
@@ -98,7 +99,7 @@ def serve(settings, *, symbols=("SPY",), source=None, now_ns=TEN, port=0, **over
     clock = source.clock if source else ManualClock(now_ns)
     source = source or ScriptedSource(clock=clock)
     hub = Hub(source, calendar=SessionCalendar.xnys(), **{"verify_every_s": 0.0, "retry_s": 0.0, **over})
-    engine = Engine(source, hub, symbols).start()
+    engine = Engine(source, hub, symbols, Recorder(hub, settings.data_dir / "recorded")).start()
     api = ApiServer(engine, settings, port=port)
     api.start()
     service = Service(engine, source, clock, api, httpx.Client(base_url=api.address, timeout=10))

@@ -11,7 +11,7 @@ import pytest
 from tests.api.conftest import wait_for
 from tests.stubs import MIN, SEC, TEN, ManualClock, ScriptedSource, bar, bars, prints, quotes
 from workbench.api import schemas
-from workbench.errors import AuthError
+from workbench.errors import AuthError, StoreError
 from workbench.sources.base import FeedState, FeedStatus, SourceInfo
 from workbench.types import BAR_DTYPE
 
@@ -222,14 +222,42 @@ def test_readyz_and_healthz_are_503_when_the_hub_has_stopped(service):
     assert service.get("/livez").status_code == 200
 
 
-def test_flags_are_kept_over_a_restart_and_only_known_ones_are_taken(service, make_service, settings):
+def test_the_record_switch_starts_the_recorder_and_is_kept_over_a_restart(service, make_service, settings):
     answer = service.client.put("/api/flags", json={"record": True})
     assert answer.json()["flags"][0] | {"description": ""} == {"name": "record", "is_on": True, "description": ""}
+    assert service.engine.recorder.is_on
     assert json.loads((settings.data_dir / "flags.json").read_text()) == {"record": True}
-    assert make_service().get("/api/flags").json()["flags"][0]["is_on"] is True
-    refused = service.client.put("/api/flags", json={"recrod": False})
+    service.engine.recorder.stop()  # one process records into a folder at a time
+    again = make_service()
+    assert again.get("/api/flags").json()["flags"][0]["is_on"] is True
+    assert again.engine.recorder.is_on
+    assert again.client.put("/api/flags", json={"record": False}).json()["flags"][0]["is_on"] is False
+    assert not again.engine.recorder.is_on
+
+
+def test_a_switch_that_cannot_be_thrown_stands_as_before(service, settings, monkeypatch):
+    def refuses():
+        raise StoreError("another process records into the folder")
+
+    monkeypatch.setattr(service.engine.recorder, "start", refuses)
+    answer = service.client.put("/api/flags", json={"record": True})
+    assert (answer.status_code, answer.json()) == (503, {"error": "another process records into the folder"})
+    assert service.get("/api/flags").json()["flags"][0]["is_on"] is False
+    assert json.loads((settings.data_dir / "flags.json").read_text()) == {"record": False}
+
+
+def test_only_known_switches_are_taken(standing):
+    refused = standing.client.put("/api/flags", json={"recrod": False})
     assert (refused.status_code, "did you mean 'record'?" in refused.json()["error"]) == (422, True)
-    assert service.client.put("/api/flags", json={"record": "maybe"}).json()["error"].endswith("allowed: true or false")
+    assert standing.client.put("/api/flags", json={"record": "maybe"}).json()["error"].endswith("allowed: true or false")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"record": "yes"}', "\x00"])
+def test_a_broken_file_of_switches_is_put_aside_and_all_are_off(make_service, settings, content):
+    (settings.data_dir / "flags.json").write_text(content)
+    service = make_service()
+    assert service.get("/api/flags").json()["flags"][0]["is_on"] is False
+    assert (settings.data_dir / "flags.broken.json").read_text() == content
 
 
 @pytest.mark.parametrize("content", [b"", b"[", b"[1]", b'"x"', b"{", b"\xff"])

@@ -6,8 +6,10 @@ Floor 8.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from workbench import __version__
 from workbench.api import errors
 from workbench.api.context import Context
+from workbench.api.errors import Refused
 from workbench.api.flags import Flags
 from workbench.api.market import market_routes
 from workbench.api.metrics import metrics_routes
@@ -24,9 +27,13 @@ from workbench.api.watching import Watch
 from workbench.clock import monotonic_ns
 from workbench.config import Settings
 from workbench.engine import Engine
+from workbench.errors import WorkbenchError
+
+log = logging.getLogger(__name__)
 
 Door = Callable[[ASGIApp], ASGIApp]  # who may come in: wraps an application in one that refuses
 THREADS = 12
+RECORDER_STOP_S = 8.0  # the rest is safe in its write-ahead file
 ABOUT = """The hub of a trading workbench: bars, quotes, prints, and how far to trust them.
 
 Every refusal is `{"error": "one sentence"}`. Times are integer ns UTC. Unknown parameters are refused. What is unknown is null."""
@@ -45,10 +52,24 @@ class Api:
         with contextlib.suppress(Exception):
             await self._app(scope, receive, send)
 
+    def take_up_switches(self) -> None:
+        """Bring the started engine to what the switches say: as last thrown, or on where a setting asks for it."""
+        recorder, flags = self.context.engine.recorder, self.context.flags
+        if recorder is None:
+            return
+        try:
+            if recorder.is_on:
+                flags.set("record", is_on=True)
+            elif flags.get("record"):
+                recorder.start()
+        except WorkbenchError as error:
+            log.error("%s", error)  # noqa: TRY400  the sentence is enough
+
     async def close(self) -> None:
         """End the streams and the threads."""
         await self.context.streams.close()
-        self.context.threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self.context.threads, self.context.streams.threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _straight(app: ASGIApp) -> ASGIApp:
@@ -60,10 +81,21 @@ def _straight(app: ASGIApp) -> ASGIApp:
     return straight
 
 
+def _record(engine: Engine, is_on: bool) -> None:
+    """Start or stop the recorder, as the switch says."""
+    if engine.recorder is None:
+        raise Refused(409, "record: this process reads a hub elsewhere; allowed: the switch of that hub")
+    if is_on:
+        engine.recorder.start()
+    else:
+        engine.recorder.stop(RECORDER_STOP_S)
+
+
 def make_app(engine: Engine, settings: Settings, door: Door | None = None) -> Api:
     """Return the service of an engine that is started and stopped by the caller."""
     threads = ThreadPoolExecutor(THREADS, "api")
-    flags = Flags(settings.data_dir / "flags.json", {"record": settings.record})
+    flags = Flags(settings.data_dir / "flags.json")
+    flags.listen("record", partial(_record, engine))
     streams = Streams(engine.hub, ThreadPoolExecutor(2, "api-stream"))
     context = Context(engine, streams, Watch(engine.hub, threads), flags, threads, monotonic_ns())
     app = FastAPI(title="workbench hub", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)

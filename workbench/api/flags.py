@@ -1,6 +1,6 @@
 """Switches that can be thrown while the hub runs, kept over restarts as one JSON file in the data folder.
 
-Known switches only. A file that can't be read is put aside under another name, and the switches stand as the settings say. Floor 8.
+Known switches only. A file that can't be read is put aside under another name, and all switches are off. Floor 8.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ KNOWN = {"record": "whether every event is recorded, accepted and quarantined on
 class Flags:
     """The switches of one hub. Safe across threads."""
 
-    def __init__(self, path: Path, defaults: dict[str, bool]) -> None:
-        """`defaults`: how a switch stands that was never thrown."""
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._listeners: dict[str, list[Callable[[bool], None]]] = {name: [] for name in KNOWN}
-        self._on = {name: defaults.get(name, False) for name in KNOWN} | self._read()
+        self._on = dict.fromkeys(KNOWN, False) | self._read()
 
     def get(self, name: str) -> bool:
         """Return how a switch stands; ConfigError for one that does not exist."""
@@ -45,9 +44,7 @@ class Flags:
         """Throw a switch and keep it. StoreError when it can't be kept; then it stands as before."""
         _known(name)
         with self._lock:
-            was = self._on[name]
-            if is_on == was:
-                return
+            was = self._on[name]  # thrown again as it stands: what listens may not stand so
             self._write(self._on | {name: is_on})
             self._on[name] = is_on
             try:
@@ -68,7 +65,7 @@ class Flags:
         if isinstance(told, dict) and all(isinstance(is_on, bool) for is_on in told.values()):
             return {name: is_on for name, is_on in told.items() if name in KNOWN}
         aside = self._path.with_suffix(".broken.json")
-        log.warning("flags: %s can't be read (%s); put aside as %s, switches stand as the settings say", self._path, told, aside.name)
+        log.warning("flags: %s can't be read (%s); put aside as %s, all switches are off", self._path, told, aside.name)
         try:
             self._path.replace(aside)
         except OSError as error:

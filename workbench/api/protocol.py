@@ -47,8 +47,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._is_in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES + MAX_BODY_BYTES:
+            seen, self._head_bytes = self._head_bytes, self._head_bytes + len(data)
+            if seen > MAX_HEAD_BYTES:  # and still no end of it
                 self._refuse(431, f"head: received more than {MAX_HEAD_BYTES} bytes; allowed: up to that")
                 return
         super().data_received(data)

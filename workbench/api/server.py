@@ -76,7 +76,8 @@ class ApiServer:
         return f"{'https' if self._is_tls else 'http'}://{host}:{self.port}"
 
     def start(self) -> None:
-        """Start serving; returns when requests are answered."""
+        """Start serving a started engine; returns when requests are answered."""
+        self.app.take_up_switches()
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)
         self._thread.start()
         waited = threading.Event()
