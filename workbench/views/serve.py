@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 from typing import Any
 
@@ -75,14 +76,40 @@ def serve(settings: Settings, port: int | None = None, address: str | None = Non
     gate = guard.desk_gate(settings, port, address)
     check_port(address, port)
     engine = shared_engine(settings)
+    api = None
     try:
         running = server(engine, settings, port, address, show=show, gate=gate)
+        api = _api(engine, settings, address, gate)
         running.start()
+        log.info(
+            "desk on port %d%s", running.port, "" if api is None else f", its hub at {api.address}, events at {api.address}/stream/market"
+        )
+        signal.signal(signal.SIGTERM, lambda *_: running.io_loop.add_callback_from_signal(running.io_loop.stop))
         running.io_loop.start()
     except KeyboardInterrupt:
         log.info("stopping")
     finally:
+        if api is not None:
+            api.stop()
         engine.stop()
+
+
+def _api(engine: Engine, settings: Settings, address: str, gate: Gate) -> Any:
+    """Start the hub's API beside the desk; None, and a sentence, where there is nothing to serve or its port is taken.
+
+    A desk on a hub elsewhere serves none of its own: that hub does. A second desk on this machine goes on without one.
+    """
+    if settings.source.startswith(("hub://", "hubs://")):
+        return None
+    from workbench.api.server import ApiServer
+
+    try:
+        api = ApiServer(engine, settings, book=gate.book, host=address)
+    except PortInUseError as error:
+        log.warning("the desk runs, but other programs can't read its hub: %s", error)
+        return None
+    api.start()
+    return api
 
 
 def server(
