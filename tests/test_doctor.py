@@ -120,6 +120,31 @@ def test_a_feed_that_answers_and_knows_the_key_is_ok(provider, canary):
     assert not any(form in path for form in canary)
 
 
+def test_alpaca_is_asked_with_key_and_secret_in_headers_and_its_own_feed(provider):
+    settings = Settings(source="alpaca", alpaca_api_key="k" * 8, alpaca_secret_key="s" * 8, alpaca_rest_base=provider.base)
+    feed, _ = doctor.check_feed(settings, ReplayClock(NOON * NS_PER_S))
+    assert feed.state is State.OK
+    ((path, headers),) = provider.asked
+    assert path == "/v2/stocks/bars/latest?symbols=SPY&feed=iex"
+    sent = {name.lower(): value for name, value in headers.items()}
+    assert (sent["apca-api-key-id"], sent["apca-api-secret-key"]) == ("k" * 8, "s" * 8)
+
+
+def test_the_client_of_every_configured_provider_is_looked_for(monkeypatch):
+    settings = Settings(source="polygon", fallback="alpaca", alpaca_api_key="k" * 8, alpaca_secret_key="s" * 8, port=0)
+    found = by_name(doctor.check_clients(settings))
+    assert {name: check.state for name, check in found.items()} == {"client of source": State.OK, "client of fallback": State.OK}
+    assert "alpaca-py 0.44" in found["client of fallback"].found
+    monkeypatch.setattr(doctor.importlib.metadata, "version", no_version)
+    missing = by_name(doctor.check_clients(settings))["client of fallback"]
+    assert (missing.state, missing.next_step) == (State.FAIL, 'pip install "workbench[alpaca]"')
+    assert list(doctor.check_clients(Settings())) == []
+
+
+def no_version(name):
+    raise doctor.importlib.metadata.PackageNotFoundError(name)
+
+
 @pytest.mark.parametrize(
     ("status", "state", "word"), [(401, State.FAIL, "key"), (403, State.FAIL, "key"), (429, State.WARN, "429"), (503, State.WARN, "503")]
 )

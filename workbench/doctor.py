@@ -37,10 +37,12 @@ from workbench.config import Settings, config_path
 from workbench.door import users
 from workbench.door.address import check_address, is_exposed
 from workbench.errors import ConfigError, WorkbenchError
+from workbench.sources.alpaca.vendor import REST_BASE
 from workbench.sources.polygon.vendor import PACKAGES
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 STATUS_PATH = "/v1/marketstatus/now"
+ALPACA_PATH = "/v2/stocks/bars/latest?symbols=SPY"
 TIMEOUT_S = 3.0
 DISK_WARN_BYTES, DISK_FAIL_BYTES = 2 << 30, 200 << 20
 SKEW_WARN_S, SKEW_FAIL_S = 2.0, 30.0  # the Date header counts whole seconds, so less than two can't be told
@@ -75,7 +77,7 @@ def examine(settings: Settings | None = None, clock: Clock | None = None) -> lis
         settings, check = load_settings()
         checks.append(check)
     if settings is not None:
-        checks += [*check_keys(settings), *check_feed(settings, clock)]
+        checks += [*check_keys(settings), *check_clients(settings), *check_feed(settings, clock)]
         checks += [check_door(settings), check_modes(settings)]
         checks += [check_data_dir(settings.data_dir), check_port(settings.host, settings.port)]
     return [*checks, check_calendar(clock), check_sqlite(), check_browser()]
@@ -141,27 +143,53 @@ def check_keys(settings: Settings) -> Iterator[Check]:
         yield Check(name, State.OK, "present" if is_there else "not present (not needed by the simulated market or a replay)")
 
 
+def check_clients(settings: Settings) -> Iterator[Check]:
+    """Say whether the client of each configured provider is installed."""
+    roles = {"source": settings.source, "fallback": settings.fallback, "cross_check": settings.cross_check}
+    for role, name in roles.items():
+        distribution = "alpaca-py" if name == "alpaca" else PACKAGES[name].distribution if name in PACKAGES else None
+        if distribution is None:
+            continue
+        try:
+            yield Check(f"client of {role}", State.OK, f"{distribution} {importlib.metadata.version(distribution)}")
+        except importlib.metadata.PackageNotFoundError:
+            yield Check(f"client of {role}", State.FAIL, f"{distribution} is not installed", f'pip install "workbench[{name}]"')
+
+
 def check_feed(settings: Settings, clock: Clock) -> Iterator[Check]:
     """Ask the configured provider once whether it is there and knows the key, and compare its time with ours."""
     if settings.source.startswith(("hub://", "hubs://")):
         yield check_hub(settings)
         yield Check("clock skew", State.UNKNOWN, "not measured: the hub's machine asks the provider")
         return
-    if settings.source not in PACKAGES:
+    question = _question(settings)
+    if question is None:
         yield Check("feed", State.OK, f"source {settings.source}: needs no network")
         yield Check("clock skew", State.UNKNOWN, f"not measured: source {settings.source} has no clock of its own")
         return
-    base = (settings.rest_base or PACKAGES[settings.source].rest).rstrip("/")
+    base, path, headers = question
     before = clock.now_ns()
     try:
-        status, date = _ask(base + STATUS_PATH, settings.key_for(settings.source))
+        status, date = _ask(base + path, headers)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        yield Check("feed", State.FAIL, f"{base}: {reason}", "check the network, the proxy and rest_base")
+        yield Check("feed", State.FAIL, f"{base}: {reason}", "check the network, the proxy and the provider's address in the settings")
         yield Check("clock skew", State.UNKNOWN, "not measured: the feed did not answer")
         return
     yield _judge_status(base, status)
     yield _judge_skew(date, (before + clock.now_ns()) / 2 / NS_PER_S)
+
+
+def _question(settings: Settings) -> tuple[str, str, dict[str, str]] | None:
+    """Return (address, path, headers with the key) of one cheap question to the configured provider; None when there is none."""
+    if settings.source == "alpaca":
+        key, secret = settings.alpaca_keys()
+        path = f"{ALPACA_PATH}&feed={settings.alpaca_stock_feed}"
+        return (settings.alpaca_rest_base or REST_BASE).rstrip("/"), path, {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
+    if settings.source in PACKAGES:
+        base = (settings.rest_base or PACKAGES[settings.source].rest).rstrip("/")
+        return base, STATUS_PATH, {"Authorization": f"Bearer {settings.key_for(settings.source)}"}
+    return None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -172,9 +200,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return
 
 
-def _ask(url: str, key: str) -> tuple[int, str]:
+def _ask(url: str, headers: dict[str, str]) -> tuple[int, str]:
     """Return (status, Date header) of one request; the key travels in a header, never in the address."""
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310 - http(s) by Settings.rest_base
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http(s) by the settings
     try:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
             return answer.status, answer.headers.get("Date", "")
@@ -213,7 +241,7 @@ def check_hub(settings: Settings) -> Check:
     base = f"{'https' if scheme == 'hubs' else 'http'}://{host}"
     token = "" if settings.hub_token is None else settings.hub_token.get_secret_value()
     try:
-        status, _ = _ask(f"{base}/readyz", token)
+        status, _ = _ask(f"{base}/readyz", {"Authorization": f"Bearer {token}"} if token else {})
     except (OSError, ValueError, http.client.HTTPException) as error:
         found = f"{base}: {getattr(error, 'reason', error)}"
         return Check("hub", State.FAIL, found, "start it there (workbench hub), or check address, port and network")
