@@ -31,8 +31,8 @@ def hub(
     """
     from workbench.api.headless import run
     from workbench.api.hours import check_hours
-    from workbench.cli.log import start_log
     from workbench.config import Settings
+    from workbench.log import start_log
 
     chosen = {
         "source": source or (None if replay is None else "replay"), "symbols": symbols, "replay_path": replay, "speed": speed,

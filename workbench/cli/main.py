@@ -66,7 +66,7 @@ def serve(
     }  # fmt: skip
     settings = _settings(chosen)
 
-    from workbench.cli.log import start_log
+    from workbench.log import start_log
     from workbench.views.serve import serve as run
 
     start_log(settings, is_verbose=verbose)

@@ -33,8 +33,8 @@ def record(
     What was recorded is played by: workbench serve --replay DATA_DIR/recorded/SOURCE/date=YYYY-MM-DD
     """
     from workbench.assemble import assemble
-    from workbench.cli.log import start_log
     from workbench.config import Settings
+    from workbench.log import start_log
 
     chosen = {"source": source, "symbols": symbols, "speed": speed, "seed": seed, "data_dir": data_dir}
     settings = Settings(**{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from workbench.door.gate import LIVENESS, Gate
 from workbench.door.guests import COOKIE
 from workbench.engine import Engine
 from workbench.errors import PortInUseError
+from workbench.log import mask_handlers
 from workbench.views import auth, guard, theme
 from workbench.views.desk import Desk
 from workbench.views.places import FullPage, shared_places
@@ -43,7 +44,10 @@ def shared_engine(settings: Settings | None = None) -> Engine:
 
 
 def _started(settings: Settings | None) -> Engine:
-    return assemble(settings or Settings()).start()
+    if settings is None:  # stock Panel has set up the log; ours is set up by the command
+        settings = Settings()
+        mask_handlers(settings)
+    return assemble(settings).start()
 
 
 def _put(settings: Settings) -> Engine:

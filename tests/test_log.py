@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from workbench.cli.log import Mask, MaskingFormatter, start_log
 from workbench.config import Settings
+from workbench.log import Mask, MaskingFormatter, mask_handlers, start_log
 
 
 @pytest.fixture(autouse=True)
@@ -169,3 +169,12 @@ def test_a_record_that_can_not_be_formatted_shows_nothing_of_itself(capsys, cana
     start_log(Settings())
     logging.getLogger("workbench.hub").info("%d", Settings().key_for("polygon"))
     assert capsys.readouterr().err == "a line of workbench.hub could not be logged\n"
+
+
+def test_a_log_that_somebody_else_set_up_is_masked_too(capsys, canary):
+    logging.getLogger().handlers[:] = [logging.StreamHandler(sys.stderr)]
+    mask_handlers(Settings())
+    logging.getLogger("tornado.access").warning("404 GET /?key=%s", Settings().key_for("polygon"))
+    said = capsys.readouterr().err
+    assert "404 GET /?key=*****" in said
+    assert not any(form in said for form in canary)

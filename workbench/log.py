@@ -4,7 +4,7 @@ Vendors' libraries put keys into addresses and addresses into their messages; wh
 base64, or only its beginning, and no matter whether it stood in a message, its arguments or a traceback. What came from outside
 can't forge a line: control characters are escaped, and a traceback's lines are indented.
 
-Floor 9.
+Floor 1.
 """
 
 from __future__ import annotations
@@ -120,6 +120,12 @@ def start_log(settings: Settings, *, is_verbose: bool = False) -> None:
     logging.getLogger("workbench").setLevel(logging.DEBUG if is_verbose else logging.INFO)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+def mask_handlers(settings: Settings) -> None:
+    """Cut keys out of what the root's present handlers write: for a process whose log somebody else has set up (stock Panel)."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(MaskingFormatter(settings.secrets(), is_json=settings.log_json))
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
