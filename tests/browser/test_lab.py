@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import os
-import subprocess
-import sys
-import time
-from types import SimpleNamespace
-
 import pytest
+
+from tests.browser.lab_server import lab_server, run_all, value, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -22,59 +16,13 @@ hub = engine.hub
 hub.wait_idle(60, history=True)
 """
 CELLS = (START, "shown = chart(hub, 'SPY', '1m')\nshown", "hub.bars('SPY', '5m').tz_localize(None).hvplot.ohlc()")
-# Answers come as the value of an expression: printed text may travel with another message's replies.
-RUN_IN_KERNEL = """async ([code, expression]) => {
-  const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel
-  const reply = await kernel.requestExecute({code, store_history: false, user_expressions: {answer: expression}}).done
-  if (reply.content.status !== "ok") throw new Error(`${reply.content.ename}: ${reply.content.evalue}`)
-  const answer = reply.content.user_expressions.answer
-  if (answer.status !== "ok") throw new Error(`${answer.ename}: ${answer.evalue}`)
-  return answer.data["text/plain"]
-}"""
 
 
 @pytest.fixture(scope="module")
 def lab(root, tmp_path_factory):
-    """A JupyterLab server of its own, on a free loopback port, with a token: .url(path)."""
-    place = tmp_path_factory.mktemp("lab")
-    cells = [
-        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": source}
-        for i, source in enumerate(CELLS)
-    ]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    (place / "work").mkdir()
-    (place / "work" / "live.ipynb").write_text(json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
-    folders = {f"JUPYTER_{name}_DIR": str(place / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    folders |= {f"JUPYTERLAB_{name}_DIR": str(place / f"lab_{name.lower()}") for name in ("SETTINGS", "WORKSPACES")}
-    environment = os.environ | folders | {"PYTHONPATH": str(root), "IPYTHONDIR": str(place / "ipython")}
-    options = ["--no-browser", "--allow-root", "--expose-app-in-browser", "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0"]
-    options += ["--IdentityProvider.token=secret", f"--ServerApp.root_dir={place / 'work'}"]
-    with (place / "log").open("w") as log:
-        server = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        base = wait_for("a running server", lambda: running_url(place / "runtime"), 60, lambda: (place / "log").read_text()[-2000:])
-        yield SimpleNamespace(url=lambda path: f"{base}lab/tree/{path}?token=secret&reset")
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def running_url(folder):
-    """Return the address that the server wrote down when it was up, or None."""
-    found = list(folder.glob("jpserver-*.json"))
-    return json.loads(found[0].read_text())["url"] if found else None
-
-
-def wait_for(what, ask, seconds=45, explain=lambda: ""):
-    """Return the first true answer; `what` is waited for."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        answer = ask()
-        if answer:
-            return answer
-        time.sleep(0.1)
-    why = explain()
-    pytest.fail(f"{what}: not within {seconds} s. {why}", pytrace=False)
+    """A JupyterLab server: url(path)."""
+    with lab_server(root, tmp_path_factory.mktemp("lab"), CELLS) as url:
+        yield url
 
 
 @pytest.fixture
@@ -87,12 +35,7 @@ def page(lab, browser):
     opened.on("websocket", lambda w: None if w.url.startswith("ws://127.0.0.1") else opened.foreign.append(w.url))
     opened.on("console", lambda m: opened.complaints.append(m.text) if m.type == "error" else None)
     opened.on("pageerror", lambda e: opened.complaints.append(str(e)))
-    opened.goto(lab.url("live.ipynb"))
-    opened.wait_for_function(
-        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'", timeout=60_000
-    )
-    opened.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-    opened.wait_for_function("() => window.__workbench?.charts.length && window.__workbench.charts[0].ready", timeout=60_000)
+    run_all(opened, lab("live.ipynb"))
     yield opened
     context.close()
 
@@ -105,12 +48,6 @@ def tick(page):
     """Return what changes with every print: start and values of the newest bar."""
     live = snapshot(page)["live"]
     return [live["ts"][-1], live["c"][-1], live["v"][-1]]
-
-
-def value(page, expression, code=""):
-    """Return the value of a Python expression in the kernel (what `json` can carry), after running `code`."""
-    said = page.evaluate(RUN_IN_KERNEL, [f"import json\n{code}", f"json.dumps({expression})"])
-    return json.loads(ast.literal_eval(said))
 
 
 def test_the_chart_in_a_cell_ticks_shows_the_hubs_bars_follows_and_stops_with_its_cell(page, tmp_path):

@@ -295,7 +295,7 @@ def test_stop_ends_the_thread_and_start_goes_on_where_it_stood(simulated, attach
     market = simulated()
     remote = attach(market.port)
     cursor = remote.cursor("SPY", "1m")
-    cursor.read()
+    assert len(cursor.read().rows)
     remote.stop()
     remote.stop()
     assert "hub-link" not in {thread.name for thread in threading.enumerate()}

@@ -30,7 +30,7 @@ from workbench.sessions import SessionCalendar
 from workbench.sources.base import SourceInfo
 from workbench.types import Quote, SymbolTable, Timeframe, Trade, check_symbol
 
-START_WAIT_S = 2.0  # how long `start` waits for the first word of the hub
+START_WAIT_S = 5.0  # how long `start` waits for the first word of the hub
 FIRST_WAIT_S = 2.0  # how long a reader waits for the first bars of a series, while the hub answers
 STALE_AFTER_S = 15.0  # silence after which a lost hub's data counts as old, not only as doubtful
 IDLE_LOOK_S = 0.02
