@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -130,3 +132,16 @@ def test_the_hub_command_serves_and_ends_within_five_seconds_of_a_signal(tmp_pat
     assert "Traceback" not in process.stderr.read()
     process.stdout.close()
     process.stderr.close()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_readme_shows_commands_that_work(standing, root):
+    section = (root / "README.md").read_text().split("## The hub's API\n")[1].split("\n## ")[0]
+    shown = [line for line in section.splitlines() if line.startswith("curl ")]
+    assert len(shown) == 3
+    for line in shown:
+        words = shlex.split(line.replace("127.0.0.1:5007", f"127.0.0.1:{standing.api.port}").replace("SPY,QQQ", "SPY"))
+        done = subprocess.run([*words, "--max-time", "2"], capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 28), done.stderr  # 28: the stream went on until the time was up
+        assert done.stdout.startswith(("event: epoch\ndata: {", "{")), done.stdout[:200]
+        assert "error" not in done.stdout[:20]
