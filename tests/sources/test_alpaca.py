@@ -565,3 +565,17 @@ def test_a_refused_key_reaches_the_health_of_a_desk_made_from_settings(server, t
         assert engine.hub.health().source == "alpaca"
     finally:
         engine.stop()
+
+
+def test_a_fault_of_ours_ends_a_connection_and_not_the_feed(make, server, sink, clock, monkeypatch):
+    from workbench.sources.alpaca.stream import AlpacaStream
+
+    go_live(make(), sink, server)
+    server.send([trade(clock)])
+    assert wait_for(lambda: sink.n_trades)
+    with monkeypatch.context() as patched:
+        patched.setattr(AlpacaStream, "_explain", lambda *_: 1 / 0)
+        server.drop()
+        assert wait_for(lambda: any("internal error" in status.reason for status in sink.statuses))
+    assert wait_for(server.live)
+    assert wait_for(lambda: sink.gaps)

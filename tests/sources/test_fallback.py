@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -426,3 +427,48 @@ def test_gaps_of_whoever_is_not_listened_to_are_not_told(pair):
     assert not pair.sink.gaps
     pair.first.sink.on_gap(gap)
     assert pair.sink.gaps == [gap]
+
+
+# -- with real clients on both sides ----------------------------------------------------------------------------------------------
+
+
+def test_when_polygon_goes_mute_alpaca_feeds_the_desk_and_the_status_says_fallback(tmp_path, monkeypatch):
+    from tests.servers.alpaca import KEY, SECRET, AlpacaServer, at
+    from tests.servers.polygon import KEY as POLYGON_KEY
+    from tests.servers.polygon import PolygonServer
+    from tests.sources.test_polygon import FAST, MarketClock
+    from workbench.assemble import assemble
+
+    clock = MarketClock(TEN)
+    monkeypatch.setattr("workbench.sources.polygon.source.WallClock", lambda: clock)
+    monkeypatch.setattr("workbench.sources.alpaca.source.WallClock", lambda: clock)
+    for provider in ("polygon", "alpaca"):
+        monkeypatch.setattr(f"workbench.sources.{provider}.source.StreamTimes", lambda: replace(FAST, mute_regular_s=0.5))
+    monkeypatch.setattr("workbench.sources.fallback.FallbackTimes", lambda: FallbackTimes(0.5, 0.5, 0.02))
+
+    def tell_polygon() -> None:
+        polygon.send([{"ev": "T", "sym": "SPY", "x": 4, "p": 600.0, "s": 1, "t": clock.now_ns() // 1_000_000, "q": clock.now_ns()}])
+
+    def tell_alpaca() -> None:
+        moment = clock.now_ns()
+        alpaca.send([{"T": "t", "S": "SPY", "i": moment, "x": "V", "p": 600.0, "s": 1, "c": ["@"], "t": at(moment), "z": "B"}])
+
+    with PolygonServer() as polygon, AlpacaServer() as alpaca:
+        engine = assemble(
+            source="polygon", polygon_api_key=POLYGON_KEY, feed="realtime", websocket_base=polygon.websocket_base, rest_base=polygon.rest_base,
+            fallback="alpaca", alpaca_api_key=KEY, alpaca_secret_key=SECRET, alpaca_stream_base=alpaca.stream_base,
+            alpaca_rest_base=alpaca.rest_base, symbols=("SPY",), data_dir=tmp_path,
+        )  # fmt: skip
+        with engine:
+            health = engine.hub.health
+            assert wait_for(
+                lambda: (tell_polygon(), tell_alpaca(), health().source == "polygon" and engine.hub.last_trade("SPY"))[-1], 10.0
+            )
+            polygon.mute()
+            polygon.refuse(503)
+            assert wait_for(lambda: (tell_alpaca(), health().source == "fallback")[-1], 10.0), health()
+            assert wait_for(lambda: (tell_alpaca(), "on fallback alpaca since 10:0" in health().reason)[-1]), health()
+            assert health().mode is Mode.DEGRADED
+            assert "IEX only" in health().reason
+            polygon.refuse(0)
+            assert wait_for(lambda: (tell_polygon(), tell_alpaca(), health().source == "polygon")[-1], 10.0), health()

@@ -192,7 +192,11 @@ class Stream(ABC):
             if not self.symbols:
                 await self._sleep(None)
                 continue
-            end, why = await self._connect_once()
+            try:
+                end, why = await self._connect_once()
+            except Exception as error:
+                log.exception("%s %s: a connection could not be handled", self._provider, self.market)
+                end, why = End.LOST, f"{self.market}: internal error in the connection ({type(error).__name__}); see the log"
             if end in (End.STOPPED, End.IDLE):
                 continue
             if end is End.REFUSED:
