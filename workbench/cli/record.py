@@ -37,7 +37,7 @@ def record(
     from workbench.log import start_log
 
     chosen = {"source": source, "symbols": symbols, "speed": speed, "seed": seed, "data_dir": data_dir}
-    settings = Settings(**{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]
+    settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
     start_log(settings, is_verbose=verbose)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -27,7 +27,7 @@ from workbench.types import check_symbol
 
 log = logging.getLogger(__name__)
 
-BYTES_AT_ONCE = 64 << 20  # of segments, held in memory at a time
+BYTES_AT_ONCE = 16 << 20  # of segments, held in memory at a time
 UNNAMED = "UNNAMED"  # where rubbish is kept that names no symbol
 _MARKET = {Code.TRADES: "trades", Code.QUOTES: "quotes"}
 _MINUTES = {Code.BARS: "bars", Code.HISTORY: "history"}
