@@ -80,7 +80,7 @@ def talk(port, method="GET", path="/", headers=(), body=b"", *, host="127.0.0.1:
     if body or method == "POST":
         lines.append(f"Content-Length: {len(body)}")
     lines += ["Connection: close", "", ""]
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as peer:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as peer:
         raw = b""
         try:
             peer.sendall("\r\n".join(lines).encode("latin-1") + body)
