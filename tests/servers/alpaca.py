@@ -2,31 +2,23 @@
 
 Written from the published protocol (docs.alpaca.markets: websocket stream, real-time stock and option data, historical bars; the
 client's source for what it sends), not from the code under test. Speaks JSON or msgpack as the client asks, like the real one.
-
-It runs on a thread of its own; every method may be called from the test's thread and returns when the thing has happened.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import logging
-import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 import msgpack
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.server import ServerConnection
+
+from tests.servers.loopback import Connection, Loopback, Request
 
 KEY, SECRET = "a-key-for-tests", "a-secret-for-tests"
-QUIET = logging.getLogger("tests.alpaca_server")  # what the server logs is not what the workbench logs
-QUIET.setLevel(logging.WARNING)
 
 PATHS = {"/v2/iex": "stocks", "/v2/sip": "stocks", "/v1beta1/indicative": "options", "/v1beta1/opra": "options"}
 CHANNEL_OF = {"t": "trades", "q": "quotes", "b": "bars", "u": "updatedBars", "s": "statuses", "c": "trades", "x": "trades"}
@@ -47,23 +39,6 @@ def error(code: int) -> dict:
     return {"T": "error", "code": code, "msg": ERRORS[code]}
 
 
-@dataclass(eq=False)
-class Connection:
-    """One client as the server sees it."""
-
-    socket: ServerConnection
-    path: str
-    is_msgpack: bool
-    topics: set[str] = field(default_factory=set)  # 'channel.symbol'
-    is_authenticated: bool = False
-    is_mute: bool = False  # stays open, and nothing comes any more
-    n_sent: int = 0
-
-    @property
-    def market(self) -> str:
-        return PATHS[self.path]
-
-
 @dataclass
 class Plan:
     """What the account may do."""
@@ -78,16 +53,7 @@ class Plan:
     has_recent: bool = True  # REST: the last 15 minutes
 
 
-@dataclass
-class Request:
-    """One REST request as it came in."""
-
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-
-
-class AlpacaServer:
+class AlpacaServer(Loopback):
     """Serve until closed; a context manager.
 
     `bars_of(symbol, from_ns, to_ns)` returns the minute bars that REST shows, `t` in ns. `rest_faults` is a queue: each request
@@ -96,50 +62,15 @@ class AlpacaServer:
     """
 
     def __init__(self, bars_of: Callable[[str, int, int], list[dict]] = lambda _symbol, _start, _end: [], page_size: int = 10_000) -> None:
+        super().__init__()
         self.plan = Plan()
         self.bars_of = bars_of
         self.page_size = page_size
         self.now_ns: Callable[[], int] = lambda: 0  # the market's clock, for the rule of the last 15 minutes
-        self.rest_faults: deque[str] = deque()
-        self.requests: list[Request] = []
-        self.actions: list[tuple[str, dict]] = []  # (address, what a client sent)
-        self.connections: list[Connection] = []
-        self.n_connected = 0
-        self.refuses_with = 0  # handshakes get this status
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="alpaca-server", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._do(self._open())
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.close()
-
-    async def _open(self) -> None:
-        self._sockets = await serve(self._talk, "127.0.0.1", 0, process_request=self._handshake, compression=None, logger=QUIET)
-        self._web = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        self.stream_base = f"ws://127.0.0.1:{self._sockets.sockets[0].getsockname()[1]}"
-        self.rest_base = f"http://127.0.0.1:{self._web.sockets[0].getsockname()[1]}"
-
-    async def _close(self) -> None:
-        for connection in list(self.connections):
-            connection.socket.transport.abort()
-        self._sockets.close()
-        self._web.close()
-        await self._sockets.wait_closed()
-        await asyncio.sleep(0)
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    def _do(self, work, timeout: float = 10.0):
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
+    @property
+    def stream_base(self) -> str:
+        return self.socket_base
 
     # -- what a test does ---------------------------------------------------------------------------------------------------
 
@@ -147,30 +78,9 @@ class AlpacaServer:
         """Send events to whom they are subscribed (bytes: as they are, to everyone); return how many were sent in all."""
         return self._do(self._send(events, market))
 
-    def drop(self, market: str | None = None, code: int | None = None) -> int:
-        """Break connections: without a code as a lost network does, with one as a server that closes."""
-        return self._do(self._drop(market, code))
-
-    def refuse(self, status: int) -> None:
-        """Answer handshakes with this status from now on; 0: let them in."""
-        self.refuses_with = status
-
-    def mute(self, market: str | None = None) -> None:
-        """Send nothing more on the present connections, and leave them open."""
-        for connection in list(self.connections):
-            connection.is_mute |= market in (None, connection.market)
-
     def say(self, *events: dict, market: str = "stocks") -> None:
         """Send control messages to everyone."""
         self._do(self._say_to_all(events, market))
-
-    def live(self, market: str = "stocks") -> list[Connection]:
-        """Return the connections that have authenticated and subscribed."""
-        return [connection for connection in list(self.connections) if connection.market == market and connection.topics]
-
-    def topics(self, market: str = "stocks") -> set[str]:
-        """Return everything subscribed by somebody."""
-        return {topic for connection in self.live(market) for topic in connection.topics}
 
     async def _send(self, events: list[dict] | bytes, market: str) -> int:
         n = 0
@@ -178,59 +88,37 @@ class AlpacaServer:
             wanted: Any = events
             if not isinstance(events, bytes):
                 wanted = [event for event in events if f"{CHANNEL_OF.get(event['T'], '')}.{event.get('S')}" in connection.topics]
-            if not wanted or connection.is_mute:
-                continue
-            try:
-                await connection.socket.send(wanted if isinstance(wanted, bytes) else self._packed(connection, wanted))
-            except ConnectionClosed:
-                continue
-            sent = 1 if isinstance(wanted, bytes) else len(wanted)
-            connection.n_sent += sent
-            n += sent
+            if wanted:
+                content = wanted if isinstance(wanted, bytes) else self._packed(connection, wanted)
+                n += await self._deliver(connection, content, 1 if isinstance(wanted, bytes) else len(wanted))
         return n
 
     async def _say_to_all(self, events: tuple[dict, ...], market: str) -> None:
         for connection in [one for one in self.connections if one.market == market]:
             await self._say(connection, *events)
 
-    async def _drop(self, market: str | None, code: int | None) -> int:
-        chosen = [one for one in self.connections if market in (None, one.market)]
-        for connection in chosen:
-            if code is None:
-                connection.socket.transport.abort()
-            else:
-                await connection.socket.close(code)
-        return len(chosen)
-
     # -- websocket ----------------------------------------------------------------------------------------------------------
 
     def _handshake(self, socket: ServerConnection, request: Any):
-        if self.refuses_with:
-            return socket.respond(self.refuses_with, "no\n")
-        return None if request.path in PATHS else socket.respond(404, "no such feed\n")
+        return super()._handshake(socket, request) or (None if request.path in PATHS else socket.respond(404, "no such feed\n"))
 
-    async def _talk(self, socket: ServerConnection) -> None:
+    def _connection(self, socket: ServerConnection) -> Connection:
         assert socket.request is not None
-        is_msgpack = socket.request.headers.get("Content-Type", "") == "application/msgpack"
-        connection = Connection(socket, socket.request.path, is_msgpack)
-        self.connections.append(connection)
-        self.n_connected += 1
-        try:
-            if self.plan.refuses_at == "greeting" and self._rivals(connection) >= self.plan.most_connections:
-                await self._end(connection, 406)
-                return
-            await self._say(connection, {"T": "success", "msg": "connected"})
-            async for message in socket:
-                await self._hear(connection, msgpack.unpackb(message) if isinstance(message, bytes) else json.loads(message))
-        except ConnectionClosed:
-            pass
-        finally:
-            self.connections.remove(connection)
+        path = socket.request.path
+        return Connection(socket, path, PATHS[path], is_msgpack=socket.request.headers.get("Content-Type", "") == "application/msgpack")
+
+    async def _greet(self, connection: Connection) -> bool:
+        if self.plan.refuses_at == "greeting" and self._rivals(connection) >= self.plan.most_connections:
+            await self._end(connection, 406)
+            return False
+        await self._say(connection, {"T": "success", "msg": "connected"})
+        return True
 
     def _rivals(self, connection: Connection) -> int:
         return sum(one.path == connection.path and one.is_authenticated for one in self.connections)
 
-    async def _hear(self, connection: Connection, message: dict) -> None:
+    async def _hear(self, connection: Connection, message: bytes | str) -> None:
+        message = msgpack.unpackb(message) if isinstance(message, bytes) else json.loads(message)
         self.actions.append((connection.path, message))
         action = message.get("action")
         if action == "auth":
@@ -286,28 +174,6 @@ class AlpacaServer:
         await connection.socket.send(self._packed(connection, events))
 
     # -- REST ---------------------------------------------------------------------------------------------------------------
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            target = urlsplit(head[0].split(" ")[1])
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-            request = Request(target.path, {name: values[0] for name, values in parse_qs(target.query).items()}, headers)
-            self.requests.append(request)
-            fault = self.rest_faults.popleft() if self.rest_faults else ""
-            if fault.startswith("hang"):
-                await asyncio.sleep(float(fault.partition(":")[2]))
-            code, extra, body = self._respond(request, fault)
-            if fault == "truncated":  # some proxies cut the body and mend the length: valid HTTP around half a document
-                body = body[: len(body) * 2 // 3]
-            lines = [f"HTTP/1.1 {code} X", "Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close"]
-            lines += [f"{name}: {value}" for name, value in extra.items()]
-            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
-            await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
 
     def _respond(self, request: Request, fault: str) -> tuple[int, dict[str, str], bytes]:
         if fault.startswith("429"):
