@@ -68,3 +68,18 @@ def test_every_family_has_our_name_and_a_help_text(standing):
     for name, family in families(standing).items():
         assert name.startswith("workbench_")
         assert family.documentation
+
+
+def test_recording_is_counted_and_its_trouble_shows(service):
+    assert value(families(service), "workbench_recorder_on") == 0
+    assert service.client.put("/api/flags", json={"record": True}).status_code == 200
+    service.hub.on_trades(prints([(TEN, 100.0, 10), (TEN, -1.0, 10)]))
+    service.settle()
+    found = families(service)
+    assert (value(found, "workbench_recorder_on"), value(found, "workbench_recorder_trouble")) == (1, 0)
+    assert value(found, "workbench_recorded_total", kind="trades") == 1
+    assert value(found, "workbench_recorded_total", kind="quarantined") == 1
+    told = service.get("/api/quality").json()["recording"]
+    assert (told["is_on"], told["trouble"], told["recorded"]["trades"]) == (True, "", 1)
+    assert service.client.put("/api/flags", json={"record": False}).status_code == 200
+    assert service.get("/api/quality").json()["recording"]["reason"] == "not recording"

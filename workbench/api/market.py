@@ -201,7 +201,16 @@ def _quality(context: Context) -> dict[str, Any]:
         "symbols": [hub.health(symbol).to_dict() for symbol in hub.watched()],
         "gaps": [{name: getattr(gap, name) for name in schemas.Gap.model_fields} for gap in hub.gaps],
         "quarantined": hub.quarantine.counts(),
+        "recording": _recording(context),
     }
+
+
+def _recording(context: Context) -> dict[str, Any] | None:
+    recorder = context.engine.recorder
+    if recorder is None:
+        return None
+    status = recorder.status()
+    return {name: getattr(status, name) for name in schemas.Recording.model_fields}
 
 
 def _newest(context: Context, symbol: str, n_vwap: int) -> dict[str, Any]:

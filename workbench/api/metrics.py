@@ -54,6 +54,7 @@ class HubCollector(Collector):
         yield from self._state(health)
         yield from self._latencies()
         yield from self._streams()
+        yield from self._recorder()
 
     def _feed(self, health: Health) -> Iterator[Metric]:
         hub = self._context.hub
@@ -87,6 +88,18 @@ class HubCollector(Collector):
         yield _histogram("feed_latency_seconds", "from an event to its receipt, one a frame", book.feed)
         yield _histogram("decode_latency_seconds", "from receipt until the hub has applied it, one a frame", book.decode)
         yield _histogram("bar_latency_seconds", "from the end of a minute's grace until its bar can be read", book.bars)
+
+    def _recorder(self) -> Iterator[Metric]:
+        recorder = self._context.engine.recorder
+        if recorder is None:
+            return
+        status = recorder.status()
+        yield _gauge("recorder_on", "1 while recording is switched on", float(status.is_on))
+        yield _gauge("recorder_trouble", "1 while the disk keeps what is recorded from where it belongs", float(bool(status.trouble)))
+        yield _by("recorded", "events recorded", "kind", status.recorded)
+        yield _by("recorder_lost", "events that the disk refused", "kind", status.lost)
+        yield _counter("recorder_bytes", "bytes written ahead", status.n_bytes)
+        yield _gauge("recorder_segments_waiting", "segments of the write-ahead file that are not in the day files yet", status.n_waiting)
 
     def _streams(self) -> Iterator[Metric]:
         streams = self._context.streams

@@ -219,6 +219,16 @@ class Gap(Told):
     is_hopeless: bool = Field(description="the provider said that asking again is of no use")
 
 
+class Recording(Told):
+    """How recording goes."""
+
+    is_on: bool
+    reason: str = Field(description="one sentence, with the next step when there is trouble")
+    trouble: str = Field(description="what keeps events from being recorded, empty when nothing does")
+    recorded: dict[str, int] = Field(description="kind -> events recorded")
+    lost: dict[str, int] = Field(description="kind -> events that the disk refused")
+
+
 class Quality(Told):
     """How good the data is."""
 
@@ -229,6 +239,7 @@ class Quality(Told):
     symbols: list[Health]
     gaps: list[Gap]
     quarantined: dict[str, int] = Field(description="reason -> events put aside since the start")
+    recording: Recording | None = Field(description="null where a hub elsewhere records")
 
 
 # -- switches -----------------------------------------------------------------------------------------------------------------
