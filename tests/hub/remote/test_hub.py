@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -289,6 +290,33 @@ def test_the_token_travels_in_a_header_alone_and_shows_nowhere(simulated, attach
     assert set(told) == {b"Authorization: Bearer " + token.encode()}
     for text in (repr(remote), repr(vars(remote)), repr(remote.address), caplog.text, remote._repr_html_()):
         assert token not in text
+
+
+def test_a_source_that_changes_its_name_is_told_here_too(simulated, attach, monkeypatch):
+    monkeypatch.setattr("workbench.hub.remote.link.ASK_EVERY_S", 0.05)
+    market = simulated()
+    remote = attach(market.port)
+    market.source._info = replace(market.source.info, name="alpaca", detail="on fallback since 10:15")
+    eventually(lambda: remote.source_info == market.source.info)
+    assert remote.health().source == "alpaca"
+
+
+def test_a_fault_in_the_mirror_is_said_and_the_connection_made_anew(simulated, attach, monkeypatch, caplog):
+    market = simulated()
+    remote = attach(market.port)
+    assert_idle(market, remote)
+    faults = [KeyError("a fault")]
+    take = remote._state.take
+
+    def spoiled(*told):
+        if faults:
+            raise faults.pop()
+        take(*told)
+
+    monkeypatch.setattr(remote._state, "take", spoiled)
+    market.source.step("bar")
+    eventually(lambda: "a fault of ours" in caplog.text)
+    assert_same(remote, market.hub, KEYS)
 
 
 def test_stop_ends_the_thread_and_start_goes_on_where_it_stood(simulated, attach):

@@ -75,6 +75,7 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._now, self._why = LinkState.STOPPED, "not started"
         self._heard_ns: int | None = None
+        self._feed: tuple[str, str] | None = None  # source and mode when the hub's facts were last asked for
         self.n_opened = self.n_caught_up = 0  # live streams opened; number of the newest that has told all there was when it was opened
         self._failures = 0
 
@@ -143,10 +144,9 @@ class Link:
 
     async def _attach(self, client: httpx.AsyncClient, changed: asyncio.Event) -> None:
         """Follow the hub until the connection ends, and note why."""
-        asking = None
+        asking, self._feed = None, None
         try:
             await self._ask(client, is_first=True)
-            await self._introduce(client)
             self._now, self._why = LinkState.UP, ""
             self._on_attached()
             self.settled.set()
@@ -157,6 +157,9 @@ class Link:
         except (httpx.HTTPError, httpx.StreamError, SourceError, OSError) as error:
             was_attached = self._heard_ns is not None
             self._note_end(LinkState.LOST if was_attached else LinkState.CONNECTING, why_unreachable(error))
+        except Exception as error:
+            log.exception("hub link: a fault of ours; the connection is made anew")
+            self._note_end(LinkState.LOST, f"{type(error).__name__}: {error}")
         finally:
             self.settled.set()
             if asking is not None:
@@ -191,7 +194,10 @@ class Link:
         """Ask how the data is, and where a market that can be steered stands."""
         quality = answer_of(await client.get("/api/quality"), wire.Quality)
         self._hear()
-        self._state.take_quality(quality, is_first=is_first)
+        feed = self._state.take_quality(quality, is_first=is_first)
+        if (feed.source, feed.mode) != self._feed:  # a second provider may have taken over
+            self._feed = feed.source, feed.mode
+            await self._introduce(client)
         if is_first or self._state.replay is not None:
             replay = await client.get("/api/replay")
             is_live = replay.status_code == httpx.codes.CONFLICT

@@ -140,13 +140,18 @@ class MirrorState:
         self._health[health.symbol] = (health, monotonic_ns())
         self.clock.tell(health.ts_ns)
 
-    def take_quality(self, quality: wire.Quality, *, is_first: bool) -> None:
-        """Take the answer to a question of quality. `is_first` on a connection; a later one may have been overtaken by the stream."""
+    def take_quality(self, quality: wire.Quality, *, is_first: bool) -> Health:
+        """Take the answer to a question of quality and return the feed's health.
+
+        `is_first` on a connection; a later one may have been overtaken by the stream.
+        """
+        feed = wire.health_of(quality.feed)
         if is_first or quality.epoch > self.epoch:
-            self._begin(quality.epoch, wire.health_of(quality.feed).ts_ns)
+            self._begin(quality.epoch, feed.ts_ns)
         for told in (quality.feed, *quality.symbols):
             self.take_health(told)
         self.gaps = tuple(wire.gap_of(told) for told in quality.gaps)
+        return feed
 
     def take_replay(self, replay: wire.Replay | None) -> None:
         """Take where the hub's market stands, None when it can't be steered."""
