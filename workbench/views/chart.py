@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import panel as pn
 import param
+from bokeh.core.property.validation import without_property_validation
 from bokeh.models import ColumnDataSource, GlyphRenderer, Range1d
 from bokeh.plotting import figure
 from panel.custom import Child, Children, JSComponent
@@ -277,28 +278,32 @@ class CandleChart(JSComponent):
         self._history.data = self._columns(first, last, k)
         self._sent = (first, last, k)
 
+    @without_property_validation  # a third of a tick's time, and the columns are ours
     def _send_live(self) -> None:
         """Patch what changed of the forming bars; replace them when there are others now."""
         data = self._live_columns()
         old = self._live.data
         self._frame += 1
-        data["n"] = np.full(len(data["x"]), float(self._frame))
+        data["n"] = np.zeros(len(data["x"]))
+        data["n"][:1] = self._frame
         if set(old) != set(data) or len(old["x"]) != len(data["x"]) or not np.array_equal(old["ts"], data["ts"]):
             self._live.data = data
             return
-        changed = {name: _changes(old[name], values) for name, values in data.items()}
-        self._live.patch({name: cells for name, cells in changed.items() if cells})
+        self._live.patch(_changes(old, data))
 
     def _live_columns(self) -> dict[str, np.ndarray]:
         window = self.window
         last = window.rows[-1:]
         rows = np.concatenate([last, window.forming])
         data = columns(rows, window.end - len(last), self._hub.calendar)
-        data.update({name: np.r_[values[-1:], np.full(len(window.forming), np.nan)] for name, values in self._study_values.items()})
+        for name, values in self._study_values.items():
+            data[name] = np.full(len(rows), np.nan)
+            data[name][: len(last)] = values[-1:]
         for study in self._studies:
             for name, values in study.peek(window.forming).items():
                 data[name][len(last) :] = values
-        data["now"] = np.full(len(rows), self._hub.clock.now_ns() / NS_PER_S)
+        data["now"] = np.zeros(len(rows))
+        data["now"][-1:] = self._hub.clock.now_ns() / NS_PER_S
         data["count"] = np.full(len(rows), float(len(window)))
         return data
 
@@ -431,9 +436,15 @@ def _read_older(
     return generation, hub.older(symbol, timeframe, before_ns, OLDER_BARS) if is_wanted() else EMPTY
 
 
-def _changes(old: np.ndarray, new: np.ndarray) -> list[tuple[int, float]]:
-    differs = ~((old == new) | ((old != old) & (new != new)))
-    return [(int(i), float(new[i])) for i in np.flatnonzero(differs)]
+def _changes(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> dict[str, list[tuple[int, float]]]:
+    """Return the cells (row, value) in which columns of one length differ, by column; NaN equals NaN."""
+    names = list(new)
+    before, after = np.array([old[name] for name in names]), np.array([new[name] for name in names])
+    differs = (before != after) & ~(np.isnan(before) & np.isnan(after))
+    cells: dict[str, list[tuple[int, float]]] = {}
+    for column, row in np.argwhere(differs).tolist():
+        cells.setdefault(names[column], []).append((row, float(after[column, row])))
+    return cells
 
 
 def _in_seconds(item: dict[str, Any]) -> dict[str, Any]:

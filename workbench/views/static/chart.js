@@ -52,7 +52,8 @@ class Chart {
     this.crossX = node("div", "wb-cross-x", this.over)
     this.crossY = node("div", "wb-cross-y", this.over)
     this.lines = node("div", "wb-lines", this.over)
-    this.lastTag = node("div", "wb-tag wb-last", this.over)
+    this.lastTag = node("div", "wb-tag wb-last", this.over, "–")
+    this.countTag = node("small", "", this.lastTag, "")
     this.tagX = node("div", "wb-tag wb-tag-x", this.over)
     this.tagY = node("div", "wb-tag wb-tag-y", this.over)
     this.tip = node("div", "wb-tip", this.over)
@@ -709,13 +710,11 @@ class Chart {
     if (!this.ready || !this.forming.data.x?.length) { this.lastTag.style.display = "none"; return }
     const d = this.forming.data, i = d.x.length - 1, f = this.frame
     const y = Math.max(f.top + 8, Math.min(f.bottom - 8, this.sy(d.c[i])))
-    const count = this.countdown()
-    const text = this.price(d.c[i])
-    if (this.lastTag.dataset.text !== text + count) {
-      this.lastTag.dataset.text = text + count
-      this.lastTag.replaceChildren(text, ...(count ? [node("small", "", null, count)] : []))
-    }
-    Object.assign(this.lastTag.style, {display: "", top: `${y}px`, left: `${f.right + 1}px`, background: this.lastColour()})
+    const count = this.countdown(), tag = this.lastTag, price = tag.firstChild, text = this.price(d.c[i])
+    if (price.nodeValue !== text) price.nodeValue = text
+    if (this.countTag.textContent !== count) { this.countTag.textContent = count; tag.classList.toggle("two", !!count) }
+    const place = `left: ${f.right + 1}px; top: ${y.toFixed(1)}px; background: ${this.lastColour()}`
+    if (place !== this.lastPlace || tag.style.display) tag.style.cssText = this.lastPlace = place
   }
 
   // Time until the newest bar closes, on the market's own clock.
@@ -817,7 +816,7 @@ class Chart {
       if (over.length) text += `<br>${this.named(over, found, p)}`
     }
     this.drawPaneLegends(found)
-    if (text !== this.legendText) { this.legend.innerHTML = text; this.legendText = text }
+    if (text !== this.legendText) { rewrite(this.legend, text); this.legendText = text }
   }
   named(lines, {d, i}, format) {
     return lines.map((s) => {
@@ -1055,6 +1054,25 @@ function node(tag, cls, parent, text) {
   if (text != null) el.textContent = text
   parent?.append(el)
   return el
+}
+
+// Write HTML by changing the texts and classes that differ: new elements would cost the page a style pass at every tick.
+const draft = document.createElement("template")
+function rewrite(el, html) {
+  draft.innerHTML = html
+  if (!follow(el, draft.content)) el.innerHTML = html
+}
+function follow(held, wanted) {
+  const a = held.childNodes, b = wanted.childNodes
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) {
+    if (a[i].nodeName !== b[i].nodeName) return false
+    if (a[i].nodeType === Node.TEXT_NODE) { if (a[i].nodeValue !== b[i].nodeValue) a[i].nodeValue = b[i].nodeValue; continue }
+    if (a[i].className !== b[i].className) a[i].className = b[i].className
+    if (a[i].getAttribute("style") !== b[i].getAttribute("style")) a[i].setAttribute("style", b[i].getAttribute("style") ?? "")
+    if (!follow(a[i], b[i])) return false
+  }
+  return true
 }
 
 // First index whose value is >= x.
