@@ -100,7 +100,7 @@ def parsed(text):
         return Answer(0)
     pairs = [line.split(":", 1) for line in head.split("\r\n")[1:] if ":" in line]
     set_cookies = [value.strip() for name, value in pairs if name.lower() == "set-cookie"]
-    cookies = dict(line.split(";")[0].split("=", 1) for line in set_cookies)
+    cookies = {name: value.strip('"') for name, value in (line.split(";")[0].split("=", 1) for line in set_cookies)}
     return Answer(int(found.group(1)), {name.lower(): value.strip() for name, value in pairs}, cookies, set_cookies, body)
 
 

@@ -276,7 +276,9 @@ def test_the_sessions_cookie_is_kept_from_scripts_and_other_sites(world):
     page = talk(world["desk"], path="/desk", headers=(("Cookie", f"{COOKIE}={answer.cookies[COOKIE]}"),))
     assert page.status == 200
     assert answer.cookies[COOKIE] not in page.body
-    assert talk(world["api"], path="/api/symbols", headers=(("Cookie", f"{COOKIE}={answer.cookies[COOKIE]}"),)).status == 200
+    at_the_api = talk(world["api"], path="/api/symbols", headers=(("Cookie", f"{COOKIE}={answer.cookies[COOKIE]}"),))
+    assert at_the_api.status == 200
+    assert at_the_api.headers["x-xsrftoken"] == world["book"].xsrf(answer.cookies[COOKIE])
 
 
 def test_every_answer_carries_the_security_headers(world, where):

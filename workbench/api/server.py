@@ -56,6 +56,7 @@ class ApiServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # the door reads them, and only where a proxy is declared
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=2,
             backlog=BACKLOG,

@@ -30,6 +30,7 @@ Not covered
 - A person or program with this user's rights on this machine: it can read the files and talk to loopback. Without
   `password_file` every local user of the machine may use desk and API: switch it on where others log in.
 - A stolen cookie within its 12 hours: logging out removes it from the browser; changing the password ends it everywhere.
+- A page or stream that is open stays open when its session or token ends; the next request is refused.
 - A proxy that is reached around: `behind_proxy` trusts that only the proxy can reach the port.
 - Floods from many addresses, slow headers, the network's own weaknesses: a proxy's business.
 - Locking a name lets a stranger who can reach the port lock its owner out; sessions that are open and tokens keep working.

@@ -12,9 +12,10 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from workbench.door.gate import Ask, Gate, Refusal
+from workbench.door.gate import XSRF_HEADER, Ask, Gate, Refusal, session_cookie
 from workbench.door.headers import API_CSP, security_headers
 from workbench.door.limits import Limits
+from workbench.door.roles import Caller
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -39,7 +40,6 @@ class Door:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        dressed = self._dress(send)
         ask = ask_of(scope)
         where = self.gate.address_of(ask)
         limits = self.gate.limits_of(where)
@@ -47,6 +47,7 @@ class Door:
             verdict = self.gate.judge(ask) if has_room else Refusal(429, "too many connections at once", (("retry-after", "10"),))
             if not isinstance(verdict, Refusal):
                 verdict = check_length(ask, limits) or verdict
+            dressed = self._dress(send, ask, verdict)
             if isinstance(verdict, Refusal):
                 await refuse(dressed, verdict)
             elif not ask.one("content-length") and not ask.one("transfer-encoding"):
@@ -54,13 +55,19 @@ class Door:
             else:
                 await _Body(receive, dressed, limits).run(self._app, {**scope, "caller": verdict})
 
-    def _dress(self, send: Send) -> Send:
-        """Return `send` that adds the security headers, except those that the app has set itself."""
+    def _dress(self, send: Send, ask: Ask, verdict: Caller | Refusal) -> Send:
+        """Return `send` that adds the security headers, except those that the app has set itself.
+
+        A session is told what it has to send back to change something; another site's page can't read it.
+        """
+        extra = list(self._headers)
+        if isinstance(verdict, Caller) and verdict.how == "session":
+            extra.append((XSRF_HEADER.encode(), self.gate.book.xsrf(session_cookie(ask)).encode()))
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = {name.lower() for name, _ in message.get("headers", ())}
-                added = [pair for pair in self._headers if pair[0] not in own]
+                added = [pair for pair in extra if pair[0] not in own]
                 if b"cache-control" not in own:
                     added.append((b"cache-control", b"no-store"))
                 message = {**message, "headers": [*message.get("headers", ()), *added]}

@@ -68,15 +68,19 @@ class GuestBook:
         if self._file is None:
             return Refused(0)
         keys = (f"user:{name[:64]}", f"address:{network(address)}")
-        wait_s = self._lockout.wait_s(*keys)
+        wait_s = self._lockout.begin(*keys)
         if wait_s:
             log.warning("log-in of %r from %s: locked for %d s", name[:64], address, wait_s)
             return Refused(wait_s)
-        user = self._file.now().users.get(name)
-        with self._hashing:
-            is_right = is_password(password[:1024], user.password if user else NOBODYS_PASSWORD)
+        is_right, user = False, None
+        try:
+            user = self._file.now().users.get(name)
+            with self._hashing:
+                is_right = is_password(password[:1024], user.password if user else NOBODYS_PASSWORD)
+        finally:
+            if user is None or not is_right:
+                self._lockout.fail(*keys)
         if user is None or not is_right:
-            self._lockout.fail(*keys)
             log.warning("log-in of %r from %s: refused", name[:64], address)
             return Refused(self._lockout.wait_s(*keys))
         self._lockout.succeed(*keys)

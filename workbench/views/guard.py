@@ -65,11 +65,11 @@ def ask_of(request: HTTPServerRequest) -> Ask:
     return Ask(request.method or "", path, query, headers, _peer(request))
 
 
-def _peer(request: HTTPServerRequest) -> str:
+def _peer(request: Any) -> str:
     """Return the address at the other end; not `remote_ip`, which a server started with --use-xheaders takes from a header."""
-    context = getattr(request.connection, "context", None)
+    context = getattr(getattr(request, "connection", None), "context", None)
     address = getattr(context, "address", None)
-    return str(address[0]) if isinstance(address, tuple) and address else str(request.remote_ip)
+    return str(address[0]) if isinstance(address, tuple) and address else str(getattr(request, "remote_ip", ""))
 
 
 # -- refusing ---------------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def caller() -> Caller:
     known = getattr(request, "caller", None)
     if isinstance(known, Caller):
         return known
-    peer = str(getattr(request, "remote_ip", "") or "")
+    peer = _peer(request)
     if Settings().password_file is None and is_loopback(peer):
         return LOCAL
     log.error("a session from %s came without log-in and is refused", peer or "an unknown address")
