@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import wait_for
+from tests.stubs import MIN
 from workbench import assemble
 from workbench.api.server import ApiServer
 
@@ -45,3 +46,12 @@ def test_a_moment_or_speed_out_of_range_names_the_range(desk):
     assert "ts_ns: received 5" in answer.json()["error"]
     assert "New York" in answer.json()["error"]
     assert client.post("/api/replay/seek").status_code == 422
+
+
+def test_a_step_goes_to_the_end_of_the_minute_and_stands_still(desk):
+    client, engine = desk
+    before = client.post("/api/replay/pause").json()["ts_ns"]
+    told = client.post("/api/replay/step").json()
+    assert (told["is_paused"], told["ts_ns"]) == (True, (before // MIN + 1) * MIN)
+    assert client.post("/api/replay/step", json={"what": "event"}).json()["ts_ns"] > told["ts_ns"]
+    assert "allowed: bar or event" in client.post("/api/replay/step", json={"what": "year"}).json()["error"]

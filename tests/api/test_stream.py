@@ -273,3 +273,19 @@ def test_history_read_while_a_reader_listens_is_one_reset_not_a_flood(make_servi
     with service.stream(symbols="NEW", n=10) as events:
         seen = until(events, lambda e: e.name == "bootstrap" and len(e.data["series"][0]["bars"]) == 10)
     assert sum(e.name == "reset" for e in seen) <= 1
+
+
+def test_each_symbol_may_be_asked_for_at_timeframes_of_its_own(make_service):
+    service = make_service(symbols=("SPY", "QQQ"))
+    with service.stream(symbols="SPY@1m,SPY@5m,QQQ@15m,SPY@5m,QQQ", timeframe="1h") as events:
+        told = [event for event in until(events, lambda e: e.name == "bootstrap" and e.data["is_last"]) if event.name == "bootstrap"]
+    assert [(part["symbol"], part["timeframe"]) for event in told for part in event.data["series"]] == [
+        ("SPY", "1m"), ("SPY", "5m"), ("QQQ", "15m"), ("QQQ", "1h"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("symbols", ["SPY@", "SPY@7m", "@1m", ",".join(f"S{i}@1m" for i in range(51)), "SPY@1m@5m"])
+def test_a_series_that_is_none_is_refused(service, symbols):
+    answer = service.get("/stream/market", symbols=symbols)
+    assert answer.status_code == 422
+    assert "allowed" in answer.json()["error"]

@@ -42,7 +42,7 @@ WRONG_COMMAND = (ConfigError, SymbolError, TimeframeError)
 
 @app.command()
 def serve(
-    source: Annotated[str | None, typer.Option(help="simulated, replay, polygon or massive.")] = None,
+    source: Annotated[str | None, typer.Option(help="simulated, replay, polygon, massive, alpaca, or a hub: hub://host:port.")] = None,
     symbols: Annotated[str | None, typer.Option(help="Symbols to watch, separated by commas.")] = None,
     replay: Annotated[Path | None, typer.Option(help="File or folder to replay; sets the source.")] = None,
     speed: Annotated[str | None, typer.Option(metavar="NUMBER", help="Market seconds per real second, 0.1 to 1000.")] = None,

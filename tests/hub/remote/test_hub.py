@@ -137,6 +137,16 @@ def test_a_symbol_left_stays_readable_and_is_read_anew_when_it_is_wanted_again(s
     assert_same(remote, market.hub, KEYS)
 
 
+def test_more_symbols_than_one_stream_may_follow_are_followed_on_several(simulated, attach, monkeypatch):
+    monkeypatch.setattr("workbench.hub.remote.link.MOST_SYMBOLS", 1)
+    market = simulated()
+    remote = attach(market.port)
+    assert_same(remote, market.hub, KEYS)
+    for _ in range(3):
+        market.source.step("bar")
+        assert_same(remote, market.hub, KEYS)
+
+
 def test_a_market_moved_backwards_is_a_gap_to_every_reader(simulated, attach):
     market = simulated()
     remote = attach(market.port)
