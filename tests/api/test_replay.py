@@ -49,9 +49,9 @@ def test_a_moment_or_speed_out_of_range_names_the_range(desk):
 
 
 def test_a_step_goes_to_the_end_of_the_minute_and_stands_still(desk):
-    client, engine = desk
+    client, _ = desk
     before = client.post("/api/replay/pause").json()["ts_ns"]
-    told = client.post("/api/replay/step").json()
+    told = client.post("/api/replay/step", json={}).json()
     assert (told["is_paused"], told["ts_ns"]) == (True, (before // MIN + 1) * MIN)
     assert client.post("/api/replay/step", json={"what": "event"}).json()["ts_ns"] > told["ts_ns"]
     assert "allowed: bar or event" in client.post("/api/replay/step", json={"what": "year"}).json()["error"]
