@@ -53,7 +53,7 @@ class MovedClock(WallClock):
 def ours(start_ns: int) -> None:
     warm()
     clock = MovedClock(start_ns)
-    source = ScriptedSource(clock=clock, info=SourceInfo("scripted", "a bench", symbols=SYMBOLS))
+    source = ScriptedSource(clock=clock, info=SourceInfo("scripted", "a bench", symbols=SYMBOLS, is_replay=True))
     engine = Engine(source, Hub(source, verify_every_s=0, grace_s=GRACE_S), SYMBOLS).start()
     with tempfile.TemporaryDirectory() as folder:
         api = ApiServer(engine, Settings(data_dir=Path(folder)), port=0)

@@ -29,7 +29,7 @@ from workbench.hub.hub import Hub
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.01
+POLL_S = 0.005
 STATE_EVERY_S = 0.05
 PULSE_S = 0.5  # readers are woken this often at least, to see whether a heartbeat is due
 STALL_S = 20.0
