@@ -47,10 +47,11 @@ def changes_of(series: Series, since: Position, upto: int) -> np.ndarray | None:
     """Return the changes of a series numbered above `since` and up to `upto`, in order; None when they can't be told any more.
 
     Past the change log, the bars held tell: each carries the number of its newest change, so those numbered above `since` are
-    all that changed, once each, unless even the oldest of them is new and others have fallen out.
+    all that changed, once each, unless even the oldest of them is new and others have fallen out. Only a bar that was taken back is
+    not among them: that takes a snapshot.
     """
     update = series.since(since.epoch, since.seq, 0)
-    if update.epoch != since.epoch:
+    if update.epoch != since.epoch or series.reset_seq > since.seq:
         return None
     rows = update.rows
     if update.is_gap:

@@ -94,6 +94,11 @@ class Series:
         """The hub's epoch: which life of it the numbers belong to."""
         return self._numbering.epoch
 
+    @property
+    def reset_seq(self) -> int:
+        """Number of the newest reset, or of the newest bar taken back: who has not read past it has to be given a snapshot."""
+        return self._reset_seq
+
     # -- written by the hub ------------------------------------------------------------------------------------------------
 
     def append(self, row: np.ndarray) -> None:
