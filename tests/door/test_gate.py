@@ -174,6 +174,8 @@ def test_a_token_and_its_role(gate, tokens):
     assert status(verdict("risk", "/api/flags/x", "PUT")) == 403
     assert verdict("risk", "/api/flagsx", "PUT").role is Role.RISK
     assert verdict("admin", "/api/flags", "POST").role is Role.ADMIN
+    for disguised in ("/api/%66lags", "/api/fl%61gs", "/%61pi/flags/x"):  # the routes behind see all of them as /api/flags
+        assert status(verdict("trader", disguised, "PUT")) == 403
     assert status(verdict("expired")) == 401
 
 

@@ -186,7 +186,8 @@ class Gate:
     def _needed(self, ask: Ask) -> Role:
         if ask.method in SAFE:
             return Role.VIEWER
-        held = [prefix for prefix in self._needs if ask.path == prefix or ask.path.startswith(prefix.rstrip("/") + "/")]
+        path = unquote(ask.path)  # as it will be routed: /api/%66lags is /api/flags
+        held = [prefix for prefix in self._needs if path == prefix or path.startswith(prefix.rstrip("/") + "/")]
         if held:
             return self._needs[max(held, key=len)]
         return Role.VIEWER if self._is_page_server else Role.TRADER
