@@ -275,9 +275,12 @@ class RecentPrints:
     def add(self, trades: np.ndarray) -> None:
         """Remember prints, TRADE_DTYPE, instead of the oldest ones."""
         trades = trades[-len(self._ids) :]
-        at = (self._next + np.arange(len(trades))) % len(self._ids)
-        self._ids[at], self._symbols[at], self._times[at] = trades["sequence"], trades["symbol_id"], trades["ts_event"]
-        self._next = int((self._next + len(trades)) % len(self._ids))
+        room = len(self._ids) - self._next
+        for part in (trades[:room], trades[room:]):  # the second part, past the end, goes to the beginning
+            if len(part):
+                at = slice(self._next, self._next + len(part))
+                self._ids[at], self._symbols[at], self._times[at] = part["sequence"], part["symbol_id"], part["ts_event"]
+                self._next = (self._next + len(part)) % len(self._ids)
 
     def find(self, symbol_id: int, print_id: int) -> int | None:
         """Return when a print happened [ns], None when it is not among those remembered."""
