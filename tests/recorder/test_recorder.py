@@ -248,3 +248,14 @@ def test_a_symbol_watched_later_is_missing_before(running, tmp_path):
     }
     assert missing == {0: "the symbol was not watched", 1: "the symbol was not watched", 2: "the symbol was not watched",
                        3: "the symbol was not watched before"}  # fmt: skip
+
+
+def test_a_batch_that_is_lost_because_the_names_before_it_were_refused_is_counted_as_lost(running, monkeypatch):
+    hub, clock, recorder, _ = running(sync_s=60.0)
+    trade(hub, clock, 0)
+    hub.watch("QQQ")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        trade(hub, clock, 1)
+    status = recorder.status()
+    assert (status.recorded["trades"], status.lost["trades"], bool(status.trouble)) == (1, 1, True)

@@ -115,6 +115,7 @@ class Recorder:
             if self._hub.source_info.name == "replay":
                 raise ConfigError("record: received a replay, which is a recording already; allowed: any other source")
             lock = FolderLock(self.folder)
+            self._is_fresh = not self._hub.health().n_events
             try:
                 self._begin()
             except OSError as error:
@@ -173,16 +174,15 @@ class Recorder:
             symbol, rows = payload
             payload = symbol, rows[rows["ts_open"] >= self._history_from_ns]
         with self._lock:
-            if self._journal is None:
-                self._count(self._lost, kind, payload)
-                return
             try:
-                self._write(kind, payload)
+                if self._journal is not None:
+                    self._write(kind, payload)
             except OSError as error:
                 self._fail(error)
+            if self._journal is not None:
+                self._count(self._recorded, kind, payload)
+            elif self._trouble:
                 self._count(self._lost, kind, payload)
-                return
-            self._count(self._recorded, kind, payload)
 
     def _write(self, kind: str, payload: Any) -> None:
         if kind in ("trades", "quotes"):
@@ -237,7 +237,6 @@ class Recorder:
         calendar = self._hub.calendar
         self._history_from_ns = int(calendar.sessions["pre_open"][calendar.latest(self._alive_ns)])
         self._trouble = ""
-        self._is_fresh = not self._hub.health().n_events
         self._journal = Journal(self._compactor.wal, WallClock().now_ns(), self._preamble)
         self._began_ns, self._is_fresh = monotonic_ns(), False
 
