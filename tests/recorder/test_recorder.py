@@ -14,12 +14,14 @@ import pytest
 from tests.sources.contract import wait_for
 from tests.stubs import MIN, OPEN, SEC, TEN, go, live, prints, replayed, tape
 from workbench.errors import ConfigError, StoreError
+from workbench.history.audit import audit
 from workbench.history.ledger import read_missing
 from workbench.history.recorded import days_in, market_files, read_recorded
 from workbench.recorder import recorder as module
 from workbench.recorder.journal import segments
 from workbench.recorder.recorder import Recorder
 from workbench.sources.base import FeedGap, SourceInfo
+from workbench.sources.tape import read_tape
 
 
 def recorded(folder) -> np.ndarray:
@@ -259,3 +261,24 @@ def test_a_batch_that_is_lost_because_the_names_before_it_were_refused_is_counte
         trade(hub, clock, 1)
     status = recorder.status()
     assert (status.recorded["trades"], status.lost["trades"], bool(status.trouble)) == (1, 1, True)
+
+
+def test_a_recorded_file_is_audited_and_order_of_arrival_is_no_fault_of_it(running, tmp_path):
+    hub, clock, recorder, _ = running()
+    trade(hub, clock, 0)
+    hub.on_trades(prints([(TEN + 9 * SEC, 100.0, 1), (TEN + 3 * SEC, 100.0, 1)], first_sequence=8))
+    go(hub, clock, TEN + 10 * SEC)
+    assert "newer events wait in" in " ".join(read_tape_notes(recorder, tmp_path))
+    (path,) = [one for one in market_files(tmp_path) if "trades" in str(one)]
+    report = audit(path)
+    assert (report["rows"], report["out_of_order"], report["missing"]) == (3, 1, 389)
+    assert report["score"] == pytest.approx(100 / 390, abs=0.06)
+
+
+def read_tape_notes(recorder: Recorder, folder) -> list[str]:
+    """Return what a replay says of a folder whose recorder has just begun again."""
+    recorder.stop()
+    recorder.start()
+    notes = read_tape(folder).notes
+    recorder.stop()
+    return notes

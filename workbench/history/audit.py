@@ -4,8 +4,8 @@ Everything is counted on the file as it stands, before cleaning; only the stamps
 
     score = 100 x completeness x soundness x consistency
     completeness = bars present with a price / bars expected in the regular sessions of the days present
-    soundness    = 1 - min(1, 10 x faulty rows / rows);  faulty = repeated, out of order (unless the whole file is newest first),
-                   impossible (high below low, price not above 0, bid above ask), outliers, unreadable
+    soundness    = 1 - min(1, 10 x faulty rows / rows);  faulty = repeated, out of order (unless the file is newest first, or was
+                   recorded here in order of arrival), impossible (high below low, price not above 0, bid above ask), outliers, unreadable
     consistency  = 0.8 where the volume switches between two feeds, else 1
 
 For trades and quotes a "bar" is a regular minute with at least one row. 100 is a file without a known defect, not a true one.
@@ -25,6 +25,7 @@ from workbench.conditions import condition_name
 from workbench.history.compare import BarBuilder, compare
 from workbench.history.coverage import Coverage, absent_sessions, cover
 from workbench.history.marks import Marks, bucket_starts, iso_day, iso_ny
+from workbench.history.recorded import recorded_kind
 from workbench.history.recording import Recording, bar_rows, clean_table, newest_first, ohlc_violations
 from workbench.history.regimes import volume_regimes
 from workbench.history.schema import ReadOptions, Table, read_table
@@ -109,7 +110,7 @@ def _order(case: _Case) -> None:
         order = np.argsort(case.ids, kind="stable")
         inside = np.diff(case.ids[order]) == 0
         case.report["out_of_order"] = n = int((np.diff(case.ts[order])[inside] < 0).sum())
-    case.faulty += 0 if backwards else n
+    case.faulty += 0 if backwards or recorded_kind(case.table.path) else n
     case.faulty += sum(case.table.rejected.values())
 
 

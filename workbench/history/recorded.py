@@ -182,6 +182,19 @@ _TEXTS = ((1, "reason"), (2, "raw"))
 # -- reading ---------------------------------------------------------------------------------------------------------------------
 
 
+def recorded_kind(path: Path) -> str:
+    """Return what one of the recorder's files holds ('trades', 'quotes', …), '' for any other file. FileError when it is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.name.endswith(".parquet") or not path.is_file():
+        return ""
+    try:
+        return (pq.read_schema(path).metadata or {}).get(_KIND, b"").decode()
+    except (pa.ArrowException, OSError) as error:
+        raise FileError(f"{path.name}: corrupt or truncated: no readable Parquet file ({str(error).split(chr(10), 1)[0]})") from None
+
+
 def read_recorded(path: Path) -> Recording | None:
     """Return the rows of one of the recorder's files, every field as it was accepted; None for any other file.
 
@@ -191,12 +204,10 @@ def read_recorded(path: Path) -> Recording | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not path.name.endswith(".parquet") or not path.is_file():
+    kind = recorded_kind(path)
+    if kind not in MARKET_KINDS:
         return None
     try:
-        kind = (pq.read_schema(path).metadata or {}).get(_KIND, b"").decode()
-        if kind not in MARKET_KINDS:
-            return None
         with pq.ParquetFile(path) as file:
             table = file.read()
     except (pa.ArrowException, OSError) as error:

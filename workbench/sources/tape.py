@@ -153,6 +153,12 @@ def _recordings(paths: str | Path | Iterable[str | Path], options: ReadOptions |
         own = [one for file in market_files(path) if (one := read_recorded(file)) is not None]
         if own:
             found += own
+            wal = (path.parent if path.name.startswith("date=") else path) / "wal"
+            notes += (
+                [f"{path.name}: newer events wait in {wal}; they follow when recording ends or begins again"]
+                if any(wal.glob("*.wal"))
+                else []
+            )
             continue
         store = _store_in(path)
         if store is not None:
