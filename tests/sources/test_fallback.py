@@ -266,6 +266,28 @@ def test_prints_are_never_passed_on_twice_nor_by_whoever_is_not_listened_to(pair
     assert len(np.unique(stamps)) == len(stamps)
 
 
+def test_one_print_with_a_stamp_from_the_future_does_not_silence_the_other_source(pair):
+    pair.both_live()
+    pair.first.say(prints([(pair.clock.ns + 3600 * SEC, 100.0, 1)]))  # the hub puts it aside; no time of the market is to be read off it
+    pair.first.turn(FeedState.STALE)
+    pair.pass_time(12.0, first_tells=False)
+    n_before = len(pair.sink.trades)
+    pair.pass_time(30.0, first_tells=False)
+    assert len(pair.sink.trades) == n_before + 60
+
+
+def test_what_is_left_out_because_a_clock_is_ahead_lies_in_the_gap(pair):
+    pair.both_live()
+    pair.first.turn(FeedState.STALE)
+    ahead_ns = pair.clock.ns + 12 * SEC
+    pair.first.say(prints([(ahead_ns, 100.0, 1)]))
+    pair.pass_time(11.0, first_tells=False)
+    [taken] = pair.sink.gaps
+    told = [ts for rows in pair.sink.trades for ts in rows["ts_event"].tolist()]
+    assert taken.end_ns > ahead_ns
+    assert told.count(ahead_ns) == 1
+
+
 def test_the_seconds_minutes_are_passed_on_from_the_one_on_that_the_first_did_not_wholly_tell(pair):
     pair.both_live()
     pair.pass_time(90.0)  # 10:01:31

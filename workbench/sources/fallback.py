@@ -30,6 +30,7 @@ from workbench.types import SymbolTable
 log = logging.getLogger(__name__)
 
 MARGIN_NS = 2 * NS_PER_S  # prints that much older than the last ones heard may not have come any more
+AHEAD_NS = 60 * NS_PER_S  # stamps further ahead are wrong, the hub puts them aside; how far a source has told can't be read off them
 _WORDS = {FeedState.STALE: "stale", FeedState.REFUSED: "refused", FeedState.RECONNECTING: "away", FeedState.CONNECTING: "not connected"}
 
 
@@ -184,7 +185,7 @@ class FallbackSource:
         self._active = to
         log.warning("fallback: %s", reason)
         assert self._sink is not None
-        self._sink.on_gap(FeedGap(self._lost_ns, now_ns + 1, reason))
+        self._sink.on_gap(FeedGap(self._lost_ns, max(now_ns, to.from_ns) + 1, reason))  # what is left out lies in it, whoever's clock errs
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._times.look_s):
@@ -288,7 +289,8 @@ class _Side:
                 if int(rows["ts_event"].min()) <= self.from_ns:
                     rows = rows[rows["ts_event"] > self.from_ns]
                 if len(rows):
-                    self.newest_ns = max(self.newest_ns, int(rows["ts_event"].max()))
+                    stamps = rows["ts_event"]
+                    self.newest_ns = max(self.newest_ns, int(stamps[stamps <= self.last_data_ns + AHEAD_NS].max(initial=0)))
                     sink.on_trades(rows)
 
     def on_quotes(self, rows: np.ndarray) -> None:
