@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Callable
 
+import msgpack
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,8 @@ from workbench.errors import WorkbenchError
 from workbench.history.recording import load
 from workbench.history.schema import ReadOptions
 from workbench.hub.clean import Quarantine, TradeCleaner, clean_quotes
+from workbench.sources.alpaca.wire import FrameReader as PackedReader
+from workbench.sources.live.rows import Columns
 from workbench.sources.polygon.rest import Page
 from workbench.sources.polygon.scan import FrameReader
 from workbench.types import OptionContract, SymbolTable, Timeframe, check_symbol
@@ -42,6 +45,14 @@ FRAME = [
         "e": 1763649960000,
     },
     {"ev": "status", "status": "success", "message": "subscribed to: T.SPY"},
+]
+STAMP = msgpack.Timestamp(1_763_649_999, 5)
+PACKED = [
+    {"T": "t", "S": "SPY", "i": 96921, "x": "D", "p": 114.125, "s": 100, "c": ["@", "I"], "t": STAMP, "z": "B"},
+    {"T": "q", "S": "SPY", "bx": "U", "bp": 114.125, "bs": 1, "ax": "Q", "ap": 114.128, "as": 4, "c": ["R"], "t": STAMP, "z": "B"},
+    {"T": "b", "S": "SPY", "o": 0.4488, "h": 0.4489, "l": 0.4486, "c": 0.4486, "v": 4110, "n": 9, "vw": 0.4488, "t": STAMP},
+    {"T": "x", "S": "SPY", "i": 96921, "x": "D", "p": 114.125, "s": 100, "a": "C", "t": STAMP, "z": "B"},
+    {"T": "subscription", "trades": ["SPY"], "quotes": ["SPY"], "bars": []},
 ]
 PAGE = {
     "ticker": "SPY",
@@ -98,6 +109,18 @@ def check_numbers(rows: np.ndarray, *names: str) -> None:
         assert (rows[name] > 0).all(), name
 
 
+def check_columns(columns: Columns) -> None:
+    """Refuse what the hub's gate would let through of a frame and no chart may show."""
+    table = SymbolTable(["SPY"])
+    good = TradeCleaner(table, Quarantine()).clean(columns.trades[columns.trades["symbol_id"] == 0], NOW)
+    check_numbers(good, "price")
+    assert (good["size"] >= 0).all()  # official prices come with size 0
+    quotes = clean_quotes(columns.quotes[columns.quotes["symbol_id"] == 0], table, Quarantine())
+    for name in ("bid", "ask"):
+        assert not np.isinf(quotes[name]).any()
+        assert not (quotes[name] <= 0).any()
+
+
 # -- the parsers ------------------------------------------------------------------------------------------------------------
 
 
@@ -112,20 +135,17 @@ def fast() -> FrameReader:
 def parsers(fast, tmp_path) -> dict[str, tuple[int, Callable[[random.Random], None]]]:
     """Return, by name, how many of 1,000 cases a parser gets, and what runs one case."""
     slow = FrameReader(SymbolTable(["SPY"]))
+    packed = PackedReader(SymbolTable(["SPY"]), is_options=False)
 
     def frame(rng: random.Random) -> None:
         data = spoiled_json(FRAME, rng)
         reader = fast if rng.random() < 0.7 else slow
-        columns = reader.read(data if rng.random() < 0.8 else data.decode("utf-8", "replace"), NOW)
-        table = SymbolTable(["SPY"])
-        trades = columns.trades[columns.trades["symbol_id"] == 0]
-        good = TradeCleaner(table, Quarantine()).clean(trades, NOW)
-        check_numbers(good, "price")
-        assert (good["size"] >= 0).all()  # official prices come with size 0
-        quotes = clean_quotes(columns.quotes[columns.quotes["symbol_id"] == 0], table, Quarantine())
-        for name in ("bid", "ask"):
-            assert not np.isinf(quotes[name]).any()
-            assert not (quotes[name] <= 0).any()
+        check_columns(reader.read(data if rng.random() < 0.8 else data.decode("utf-8", "replace"), NOW))
+
+    def packed_frame(rng: random.Random) -> None:
+        content = spoil_values(PACKED, rng) if rng.random() < 0.7 else PACKED
+        data = msgpack.packb(content, unicode_errors="surrogatepass")
+        check_columns(packed.read(spoil_bytes(data, rng) if rng.random() < 0.6 else data, NOW))
 
     def page(rng: random.Random) -> None:
         import msgspec
@@ -159,7 +179,8 @@ def parsers(fast, tmp_path) -> dict[str, tuple[int, Callable[[random.Random], No
             except WorkbenchError as error:
                 assert "allowed" in str(error), error
 
-    return {"frame": (880, frame), "page": (60, page), "names": (50, names), "text file": (7, text_file), "parquet file": (3, parquet_file)}
+    frames = {"frame": (680, frame), "packed frame": (200, packed_frame)}
+    return frames | {"page": (60, page), "names": (50, names), "text file": (7, text_file), "parquet file": (3, parquet_file)}
 
 
 def read(path) -> None:
