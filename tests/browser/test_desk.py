@@ -248,11 +248,11 @@ def test_a_chart_says_why_history_is_missing_until_a_read_succeeds(served, page,
     monkeypatch.setattr(hub, "health", lambda symbol=None: replace(ask(symbol), history_trouble="history of QQQ: down; it is tried again by itself"))
     page.open(served.url + "/?symbol=QQQ")
     note = page.page.get_by_text("History of QQQ can't be read: down; it is tried again by itself")
-    note.wait_for(timeout=10_000)
+    note.wait_for(timeout=30_000)
     legend = page.page.locator(".wb-head .wb-legend").bounding_box()
     assert note.bounding_box()["y"] >= legend["y"] + legend["height"], "the note covers the prices"
     monkeypatch.undo()
-    note.wait_for(state="detached", timeout=10_000)
+    note.wait_for(state="detached", timeout=30_000)
 
 
 def test_a_recording_of_longer_bars_greys_the_shorter_timeframes(served, page, monkeypatch):
@@ -264,13 +264,13 @@ def test_a_recording_of_longer_bars_greys_the_shorter_timeframes(served, page, m
     assert grey.all_inner_texts() == ["1m", "2m", "3m"]
     assert grey.first.get_attribute("title").startswith("SPY was recorded in 5m bars")
     grey.first.click()
-    page.page.locator(".toast", has_text="at 1m only the last minute of each is shown").wait_for(timeout=10_000)
+    page.page.locator(".toast", has_text="at 1m only the last minute of each is shown").wait_for(timeout=30_000)
     assert page.snapshot()["timeframe"] == "5m"
 
 
 def test_a_symbol_that_there_is_not_is_replaced_with_one_sentence(served, page):
     page.open(served.url + "/?symbol=zzzz")
-    page.page.locator(".toast", has_text="There is no symbol 'ZZZZ'").wait_for(timeout=10_000)
+    page.page.locator(".toast", has_text="There is no symbol 'ZZZZ'").wait_for(timeout=30_000)
     assert page.snapshot()["symbol"] == "SPY"
 
 
