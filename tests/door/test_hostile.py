@@ -294,3 +294,9 @@ def test_every_answer_carries_the_security_headers(world, where):
             assert name in answer.headers, (path, name)
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert not [name for name in answer.headers if name.startswith("access-control-") or name == "server"]
+
+
+def test_what_the_door_answers_is_documented_for_every_route(world):
+    for path, methods in talk_json(world)["paths"].items():
+        for method, described in methods.items():
+            assert {"401", "403", "421", "429"} <= set(described["responses"]), (path, method)

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 Door = Callable[[ASGIApp], ASGIApp]  # who may come in: wraps an application in one that refuses
 THREADS = 12
+AT_THE_DOOR = (400, 401, 403, 414, 421, 429, 431, 503)  # what any route may answer before it is reached
 RECORDER_STOP_S = 8.0  # the rest is safe in its write-ahead file
 ABOUT = """The hub of a trading workbench: bars, quotes, prints, and how far to trust them.
 
@@ -98,7 +99,15 @@ def make_app(engine: Engine, settings: Settings, door: Door | None = None) -> Ap
     flags.listen("record", partial(_record, engine))
     streams = Streams(engine.hub, ThreadPoolExecutor(2, "api-stream"))
     context = Context(engine, streams, Watch(engine.hub, threads), flags, threads, monotonic_ns())
-    app = FastAPI(title="workbench hub", version=__version__, description=ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="workbench hub",
+        version=__version__,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=errors.responses(*AT_THE_DOOR),
+    )
     errors.install(app)
     for routes in (market_routes(context), service_routes(context), replay_routes(context), metrics_routes(context)):
         app.include_router(routes)

@@ -35,11 +35,17 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says about these refusals."""
     why = {
         400: "bytes that are no request",
+        401: "not logged in, or a token that is unknown or has expired",
+        403: "the caller's role is too low, or another page asks",
         404: "no such thing",
         405: "another method is meant",
         409: "not in this state of the source",
         413: "the body is too large",
+        414: "the address is too long",
+        421: "the server is called by a name that is not its own",
         422: "a parameter is unknown or out of range",
+        429: "too many requests; Retry-After says when to ask again",
+        431: "the headers are too large",
         500: "a fault of ours; it is in the log",
         503: "not now; the sentence says why",
     }
