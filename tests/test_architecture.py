@@ -39,6 +39,7 @@ HOMES = {
     "prometheus_client": ("api/",),
     "pydantic_settings": ("config.py",),
     "typer": ("cli/",),
+    "QuantLib": ("options/",),
 }
 
 # calls that read the time or unseeded chance: what they are -> the only file that may

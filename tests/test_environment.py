@@ -111,7 +111,7 @@ def licences(name):
 
 def test_nothing_at_run_time_is_under_gpl_or_agpl(project):
     extras = project["optional-dependencies"]
-    lines = project["dependencies"] + extras["lab"] + extras["polygon"] + extras["massive"]
+    lines = project["dependencies"] + extras["lab"] + extras["options"] + extras["polygon"] + extras["massive"]
     names = closure(Requirement(line).name for line in lines)
     assert len(names) > 20
     copyleft = {name: licences(name) for name in names if re.search(r"(?<!L)(?<!Lesser )\bA?GPL|Affero|Commons Clause", licences(name))}
