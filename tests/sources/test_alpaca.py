@@ -368,6 +368,15 @@ def test_more_symbols_than_the_plan_allows_are_named_and_their_minutes_read_by_r
     assert wait_for(lambda: "not delivered" not in sink.statuses[-1].reason)
 
 
+def test_a_symbol_that_does_not_exist_does_not_end_the_reading_of_the_others(make, server, sink, clock):
+    server.plan.most_symbols = 1
+    source = make(poll_s=0.05)
+    go_live(source, sink, server, "SPY", "BRK-B", "IWM")  # Alpaca writes BRK.B
+    server.send([trade(clock)])
+    assert wait_for(lambda: "not delivered live" in sink.statuses[-1].reason), sink.statuses
+    assert wait_for(lambda: {symbol for symbol, _ in sink.bars} == {"IWM"})
+
+
 def test_what_the_servers_list_leaves_out_after_a_reconnect_is_named(make, server, sink, clock):
     go_live(make(), sink, server, "SPY", "QQQ")
     server.send([trade(clock)])

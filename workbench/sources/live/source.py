@@ -241,13 +241,15 @@ class LiveSource(ABC):
         return True
 
     def _poll(self) -> None:
+        hopeless: set[str] = set()  # markets whose history is refused too
         while not self._stopped.is_set():
             with self._lock:
-                legs = list(self._legs.values())
-            for leg in legs:
+                legs = [(market, leg) for market, leg in self._legs.items() if market not in hopeless]
+            for market, leg in legs:
                 for symbol in leg.stream.symbols if leg.state is FeedState.REFUSED else leg.stream.undelivered:
                     if not self._poll_one(leg, symbol):
-                        return
+                        hopeless.add(market)
+                        break
             self._stopped.wait(self._poll_s)
 
     def _poll_one(self, leg: _Leg, symbol: str) -> bool:
@@ -259,7 +261,7 @@ class LiveSource(ABC):
         except AuthError as error:
             log.error("%s: history is refused too: %s", self._info.name, error)  # noqa: TRY400  the sentence is enough
             return False
-        except SourceError as error:
+        except (SourceError, SymbolError) as error:  # the other symbols are read all the same
             log.warning("%s: reading minutes of %s: %s", self._info.name, symbol, error)
             return not self._stopped.is_set()
         if len(rows) and sink is not None:
