@@ -145,3 +145,22 @@ def test_the_readme_shows_commands_that_work(standing, root):
         assert done.returncode in (0, 28), done.stderr  # 28: the stream went on until the time was up
         assert done.stdout.startswith(("event: epoch\ndata: {", "{")), done.stdout[:200]
         assert "error" not in done.stdout[:20]
+
+
+def test_a_second_desk_on_this_machine_goes_on_without_an_api_and_says_so(standing, tmp_path, caplog):
+    from workbench.views.guard import desk_gate
+    from workbench.views.serve import _api
+
+    settings = Settings(data_dir=tmp_path, api_port=standing.api.port)
+    assert _api(standing.engine, settings, "127.0.0.1", desk_gate(settings, 5006)) is None
+    assert "other programs can't read its hub: api_port: received" in caplog.text
+
+
+def test_a_desk_serves_its_hub_beside_it(standing, tmp_path):
+    from workbench.views.guard import desk_gate
+    from workbench.views.serve import _api
+
+    settings = Settings(data_dir=tmp_path, api_port=0)
+    api = _api(standing.engine, settings, "127.0.0.1", desk_gate(settings, 5006))
+    assert httpx.get(f"{api.address}/api/symbols").json()["watched"] == ["SPY"]
+    api.stop()

@@ -289,3 +289,17 @@ def test_a_series_that_is_none_is_refused(service, symbols):
     answer = service.get("/stream/market", symbols=symbols)
     assert answer.status_code == 422
     assert "allowed" in answer.json()["error"]
+
+
+def test_heartbeats_come_in_a_quiet_market_with_figures_of_back_pressure_and_no_id(service, monkeypatch):
+    monkeypatch.setattr("workbench.api.stream.HEARTBEAT_S", 0.6)
+    with service.stream(symbols="SPY") as events:
+        beats = [until(events, lambda e: e.name == "heartbeat")[-1] for _ in range(2)]
+        say(service, 0)
+        until(events, is_closed)
+        beats += [until(events, lambda e: e.name == "heartbeat")[-1]]
+    for beat in beats:
+        schemas.HeartbeatEvent.model_validate(beat.data)
+        assert beat.id is None
+        assert (beat.data["queued_bytes"], beat.data["skipped_ticks"]) == (0, 0)
+    assert [beat.data["seq"] for beat in beats] == [service.hub.seq - 1, service.hub.seq - 1, service.hub.seq]
