@@ -199,7 +199,9 @@ class Link:
             self._feed = feed.source, feed.mode
             await self._introduce(client)
         if is_first or self._state.replay is not None:
-            replay = await client.get("/api/replay")
+            epoch, replay = self._state.epoch, await client.get("/api/replay")
+            if epoch != self._state.epoch:
+                return  # the market was moved meanwhile: it stands there no more
             is_live = replay.status_code == httpx.codes.CONFLICT
             self._state.take_replay(None if is_live else answer_of(replay, wire.Replay))
 

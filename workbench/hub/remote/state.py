@@ -148,6 +148,8 @@ class MirrorState:
         feed = wire.health_of(quality.feed)
         if is_first or quality.epoch > self.epoch:
             self._begin(quality.epoch, feed.ts_ns)
+        if quality.epoch != self.epoch:
+            return feed  # of a life that is over: its moment may be hours ahead of the market's
         for told in (quality.feed, *quality.symbols):
             self.take_health(told)
         self.gaps = tuple(wire.gap_of(told) for told in quality.gaps)
