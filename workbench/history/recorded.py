@@ -14,6 +14,7 @@ Floor 1: numpy; pyarrow inside.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Iterable, Sequence
@@ -99,7 +100,7 @@ def add_rows(path: Path, kind: str, symbol: str, parts: Sequence[tuple[str, Any]
 
     def write(partial: Path) -> None:
         with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-            for part in _in_groups([*_groups_of(path), *table.to_batches(ROWS_AT_ONCE)], schema):
+            for part in _in_groups(itertools.chain(_groups_of(path), table.to_batches(ROWS_AT_ONCE)), schema):
                 writer.write_table(part)
 
     replace_file(path, write)
@@ -128,7 +129,8 @@ def _groups_of(path: Path) -> Iterable[Any]:
 
     if path.is_file():
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(ROWS_AT_ONCE)
+            for k in range(file.num_row_groups):
+                yield from file.read_row_group(k).to_batches(ROWS_AT_ONCE)
 
 
 def _in_groups(batches: Iterable[Any], schema: Any) -> Iterable[Any]:
