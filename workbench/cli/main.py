@@ -50,6 +50,7 @@ def serve(
     data_dir: Annotated[Path | None, typer.Option(help="Where bars, drawings and watchlists are kept.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to serve on; any but this machine's needs TLS or a proxy and a log-in.")] = None,
     port: Annotated[str | None, typer.Option(metavar="NUMBER", help="Port to serve on, 5006 by default; 0 takes a free one.")] = None,
+    api_port: Annotated[str | None, typer.Option(metavar="NUMBER", help="Port of the API, 5007 by default; 0: a free one.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Open the desk in the browser.")] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write the log as JSON, one object a line.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
@@ -62,7 +63,7 @@ def serve(
         source = source or "replay"
     chosen = {
         "source": source, "symbols": symbols, "replay_path": replay, "speed": speed,
-        "seed": seed, "data_dir": data_dir, "host": host, "port": port, "log_json": log_json or None,
+        "seed": seed, "data_dir": data_dir, "host": host, "port": port, "api_port": api_port, "log_json": log_json or None,
     }  # fmt: skip
     settings = _settings(chosen)
 
