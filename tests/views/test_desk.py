@@ -66,6 +66,16 @@ def test_an_emptied_watchlist_stays_empty(hub, tmp_path):
     assert Desk(hub, Shelf(tmp_path)).watched.symbols == []
 
 
+def test_a_desk_opened_before_its_hub_could_be_reached_shows_what_the_hub_follows(hub, tmp_path):
+    heard, hub.watched = hub.watched, tuple
+    desk = Desk(hub, Shelf(tmp_path))
+    desk._follow_others()
+    assert desk.watched.symbols == []
+    hub.watched = heard
+    desk._follow_others()
+    assert desk.watched.symbols == ["SPY", "QQQ"]
+
+
 def test_levels_belong_to_their_symbol(desk):
     desk.charts[0]._handle_msg({"type": "levels", "levels": [{"id": "a", "price": 512.5, "label": "", "is_own": True}]})
     do(desk, "symbol", "QQQ")
@@ -194,7 +204,13 @@ def test_arrows_walk_through_the_watchlist(desk):
 
 @pytest.mark.parametrize(
     ("kind", "value", "sentence"),
-    [("symbol", "!!", "symbol: received '!!'"), ("timeframe", "7m", "timeframe: received '7m'"), ("study", {"name": "foo", "is_on": True}, "indicator: received 'foo'"), ("study", {"name": "ema:nan", "is_on": True}, "indicator: received 'ema:nan'"), ("step", "x", "That failed")],
+    [
+        ("symbol", "!!", "symbol: received '!!'"),
+        ("timeframe", "7m", "timeframe: received '7m'"),
+        ("study", {"name": "foo", "is_on": True}, "indicator: received 'foo'"),
+        ("study", {"name": "ema:nan", "is_on": True}, "indicator: received 'ema:nan'"),
+        ("step", "x", "That failed"),
+    ],
 )
 def test_what_makes_no_sense_is_answered_with_one_sentence(desk, kind, value, sentence):
     said = say(desk)
@@ -284,7 +300,13 @@ class Steered:
 def test_a_replay_is_steered_from_the_strip(hub):
     hub.source = Steered()
     strip = HealthStrip(hub)
-    for message in ({"do": "toggle"}, {"do": "step", "what": "event"}, {"do": "seek", "ts": 3}, {"do": "speed", "speed": 10}, {"do": "start"}):
+    for message in (
+        {"do": "toggle"},
+        {"do": "step", "what": "event"},
+        {"do": "seek", "ts": 3},
+        {"do": "speed", "speed": 10},
+        {"do": "start"},
+    ):
         strip._handle_msg(message)
     assert hub.source.did == [("pause",), ("step", "event"), ("seek", 3_000_000_000), ("set_speed", 10.0), ("seek", 1_000_000_000)]
     assert playback_of(hub)["speed"] == 60

@@ -336,7 +336,8 @@ class _Line:
 
     @property
     def is_gone(self) -> bool:
-        return self.gone.done()
+        transport = self.reader.transport  # knows a moment before the application is told
+        return self.gone.done() or (transport is not None and transport.is_closing())
 
     @property
     def is_behind(self) -> bool:

@@ -324,7 +324,12 @@ class Desk:
         self.look.param.watch(lambda *_: self._sync(), ["theme", "palette"])
 
     def _follow_others(self) -> None:
-        """Take over what another window changed: levels and the watchlist are the same on every screen."""
+        """Take over what another window changed: levels and the watchlist are the same on every screen.
+
+        A desk that was opened before its hub could be reached has an empty list: it shows what the hub follows once that is known.
+        """
+        if not self.watched.symbols and not self.shelf.knows("watchlist") and self.hub.watched():
+            self.watched.symbols = self._first_symbols()
         if self._version == self.shelf.version:
             return
         self._version = self.shelf.version

@@ -207,13 +207,15 @@ def test_a_hub_that_is_not_there_yet_is_waited_for_and_attached_to_by_itself(sim
     assert remote.health().mode is Mode.STARTING
     assert f"connecting to the hub at 127.0.0.1:{relay.port}: " in remote.health().reason
     assert remote.health().reason.endswith("; trying again")
-    remote.watch("SPY")
+    remote.watch("QQQ")
     cursor = remote.cursor("SPY", "5m")
     assert not len(cursor.read().rows)
+    assert remote.watched() == ()  # it is the hub's to say
     relay.be_away(is_away=False)
     eventually(lambda: cursor.has_news)
     assert_idle(market, remote)
     assert cursor.read().is_gap
+    assert remote.watched() == ("SPY", "QQQ")
     assert remote.health().mode is Mode.REPLAY
     assert_same(remote, market.hub, [("SPY", "1m"), ("SPY", "5m")])
 
@@ -237,7 +239,7 @@ def test_data_of_a_hub_that_hangs_is_doubtful_at_once_old_soon_and_never_green(s
     market = simulated(relay=relay)
     remote = attach(relay.port)
     remote.source.play()
-    assert len(remote.series("SPY", "1m"))
+    eventually(lambda: len(remote.series("SPY", "1m")))
     eventually(lambda: remote.health("SPY").age_s is not None)
     relay.freeze()
     doubtful = eventually(lambda: (h := remote.health("SPY")).mode is Mode.DEGRADED and h)

@@ -57,6 +57,8 @@ def change(series, other, numbering, kind, at):
         series.set_forming(bar((series.last_ns or TEN) + MIN, is_partial=1))
     elif kind == "other":
         other.append(bar(start, 1.0)[0])
+    elif kind == "remove":
+        series.remove(series.rows()["ts_open"][at % 5 :: 5])
     elif kind == "reset":
         series.reset()
     else:
@@ -65,7 +67,9 @@ def change(series, other, numbering, kind, at):
 
 
 CHANGES = st.tuples(
-    st.sampled_from(["append", "append", "history", "revise", "forming", "other", "reset", "epoch"]), st.integers(0, 40), st.booleans()
+    st.sampled_from(["append", "append", "history", "revise", "forming", "other", "remove", "reset", "epoch"]),
+    st.integers(0, 40),
+    st.booleans(),
 )
 
 

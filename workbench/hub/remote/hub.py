@@ -60,7 +60,7 @@ class RemoteHub(MarketReader):
         self.source = RemoteSource(self._state, self._ask)
         for symbol in symbols:
             self._follow(check_symbol(symbol))
-        self._has_chosen = bool(self._watched)  # else what the hub follows is followed here
+        self._is_chosen = bool(self._watched)  # else what the hub follows when it is first heard is followed here
 
     # -- what readers go by --------------------------------------------------------------------------------------------------
 
@@ -127,10 +127,12 @@ class RemoteHub(MarketReader):
         return quality.is_idle and not (history and wire.health_of(quality.feed).backfilling)
 
     def _attached(self) -> None:
-        """Follow what the hub follows, unless somebody here has chosen. On the link's thread."""
-        if not self._has_chosen:
-            for symbol in self._state.watched_there:
+        """Follow what the hub follows, unless that was chosen here, and once: later everybody goes its own way. On the link's thread."""
+        if not self._is_chosen:
+            own, self._watched = self._watched, dict.fromkeys(self._state.watched_there)
+            for symbol in (*self._watched, *own):
                 self._follow(symbol)
+            self._is_chosen = True
 
     # -- reading (any thread) --------------------------------------------------------------------------------------------------
 
@@ -140,7 +142,6 @@ class RemoteHub(MarketReader):
         known = self.source_info.symbols
         if known and symbol not in known:
             raise SymbolError(f"symbol: received {choices(symbol, known)} (all that source {self.source_info.name!r} has)")
-        self._has_chosen = True
         self._wait(self._follow(symbol))
 
     def unwatch(self, symbol: str) -> None:
@@ -150,8 +151,8 @@ class RemoteHub(MarketReader):
             self._link.wake()
 
     def watched(self) -> tuple[str, ...]:
-        """Return the symbols followed here, in the order they were added."""
-        return tuple(self._watched)
+        """Return the symbols followed here, in the order they were added; none while it is the hub's to say and it was not heard yet."""
+        return tuple(self._watched) if self._is_chosen else ()
 
     def series(self, symbol: str, timeframe: str | Timeframe) -> Series:
         """Return the mirrored series of a symbol (watching it) and timeframe, with what the hub holds of it, if it answers."""
