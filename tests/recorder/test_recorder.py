@@ -239,6 +239,37 @@ def test_days_left_unfinished_and_days_without_a_recorder_are_judged_at_the_next
     assert counts == {"date=2026-11-18": 959, "date=2026-11-19": 960}
 
 
+def test_a_line_that_broke_one_day_and_is_back_on_another_is_missing_on_both(running, tmp_path):
+    hub, clock, recorder, source = running()
+    for day in (0, 1):
+        for minute in (0, 10):
+            go(hub, clock, TEN + (day * 24 * 60 + minute) * MIN)
+            assert wait_for(lambda: recorder._alive_ns == hub.applied_ns)
+        if not day:
+            recorder.stop()
+            recorder.start()  # what is told on the next day stands in another segment
+    source.sink.on_gap(FeedGap(TEN + 5 * MIN, TEN + (24 * 60 + 3) * MIN, "the line broke"))
+    hub.pump()
+    recorder.stop()
+    broken = [[m for m, symbol, why in read_missing(day) if symbol == "SPY" and why == "the line broke"] for day in days_in(tmp_path)]
+    end_of_day = TEN + 10 * 60 * MIN
+    assert broken[0] == list(range(TEN + 5 * MIN, end_of_day, MIN))
+    assert broken[1][-1] == TEN + (24 * 60 + 2) * MIN
+
+
+def test_a_process_without_a_handle_left_goes_on_recording_and_syncing(running, tmp_path, monkeypatch):
+    hub, clock, recorder, _ = running()
+    with monkeypatch.context() as patch:
+        tried = []
+        patch.setattr(os, "dup", lambda handle: tried.append(handle) or (_ for _ in ()).throw(OSError(errno.EMFILE, "Too many open files")))
+        trade(hub, clock, 0)
+        assert wait_for(lambda: len(tried) > 1)
+    trade(hub, clock, 1)
+    assert all(thread.is_alive() for thread in recorder._threads)
+    recorder.stop()
+    assert recorded(tmp_path)["sequence"].tolist() == [1, 2]
+
+
 def test_a_symbol_watched_later_is_missing_before(running, tmp_path):
     hub, clock, recorder, _ = running()
     go(hub, clock, TEN + 3 * MIN)

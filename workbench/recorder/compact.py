@@ -47,7 +47,8 @@ class Compactor:
 
         OSError when the disk refuses; the segments stay, and nothing is lost or doubled.
         """
-        chosen, size = [], 0
+        chosen: list[Path] = []
+        size = 0
         for path in finished:
             size += path.stat().st_size
             if chosen and size > BYTES_AT_ONCE:
@@ -75,7 +76,7 @@ class Compactor:
 
     def _note(self, noted: list[tuple[str, Facts]], known: set[str]) -> None:
         """Add what the segments noted to the ledgers of the days that they touch."""
-        for day in sorted({day for _, facts in noted for day in _days_of(facts)}):
+        for day in sorted({day for _, facts in noted for day in (*_days_of(facts), *self._days_told_late(facts))}):
             span = day_span(day)
             folder = day_folder(self.folder, day)
             facts = read_facts(folder)
@@ -84,6 +85,13 @@ class Compactor:
                     facts.add(fresh.cut(span))
             facts.segments = sorted({segment for segment in facts.segments if segment in known} | {segment for segment, _ in noted})
             write_facts(folder, day, facts, self._calendar)
+
+    def _days_told_late(self, facts: Facts) -> set[date]:
+        """Return the recorded days of which facts tell a gap or a correction: a line that broke on Friday may be back on Monday."""
+        if not facts.gaps and not facts.corrections:
+            return set()
+        days = [date.fromisoformat(folder.name.removeprefix("date=")) for folder in days_in(self.folder)]
+        return {day for day in days if (part := facts.cut(day_span(day))).gaps or part.corrections}
 
     def judge_days(self, now_ns: int) -> None:
         """Finish the ledgers of days that were left before their end: what came after is missing, whole days without a recorder too."""

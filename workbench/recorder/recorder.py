@@ -313,7 +313,8 @@ class Recorder:
                 journal = self._journal
                 if journal is None:
                     continue
-                self._unsynced.append(os.dup(journal.handle))
+                with contextlib.suppress(OSError):  # the process has no handle left: at the next turn
+                    self._unsynced.append(os.dup(journal.handle))
                 if monotonic_ns() - self._began_ns > SEGMENT_AGE_S * NS_PER_S:
                     self._next_or_fail(journal)
                 handles, self._unsynced = self._unsynced, []
