@@ -113,4 +113,4 @@ def test_memory_does_not_grow_with_what_is_recorded(tmp_path, floor):
         recorder.stop()
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(f"\npeak memory of {2 * BATCH * 200 * 18:,} events recorded, over that of a third as many: +{grown_mb:.1f} MB")
-    floor("memory that recording three times as many events takes [MB]", grown_mb, most=60)
+    floor("memory that recording three times as many events takes [MB]", grown_mb, most=100)
