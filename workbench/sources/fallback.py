@@ -170,7 +170,7 @@ class FallbackSource:
 
     def _take_over(self, now_ns: int) -> None:
         first, second = self._sides
-        heard_ns = min(first.bad_since_ns or now_ns, first.last_data_ns or now_ns)
+        heard_ns = min(first.bad_since_ns or now_ns, first.last_data_ns or now_ns, first.newest_ns or now_ns)  # a feed may lag behind
         self._since_ns, self._lost_ns = now_ns, heard_ns - MARGIN_NS
         self._why = f"{self.first.info.name} is {_WORDS.get(first.status.state, 'silent')}"
         self._change(second, first.newest_ns, now_ns, f"{self.second.info.name} took over: {self._why}")
