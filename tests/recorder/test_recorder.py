@@ -148,6 +148,23 @@ def test_a_day_file_that_can_not_be_read_is_set_aside_and_recording_goes_on(runn
     assert "set aside as symbol=SPY.parquet.broken1" in caplog.text
 
 
+def test_a_day_file_with_a_spoiled_footer_is_set_aside_and_the_segments_do_not_wait_for_ever(running, tmp_path, caplog):
+    hub, clock, recorder, _ = running()
+    trade(hub, clock, 0)
+    recorder.stop()
+    (path,) = [one for one in market_files(tmp_path) if "trades" in str(one)]
+    content = bytearray(path.read_bytes())
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[footer + 3 : footer + 40] = bytes(37)
+    path.write_bytes(content)
+    recorder.start()
+    trade(hub, clock, 1)
+    recorder.stop()
+    assert (recorder.status().trouble, recorder.status().n_waiting) == ("", 0)
+    assert recorded(tmp_path)["sequence"].tolist() == [2]
+    assert "set aside as symbol=SPY.parquet.broken1" in caplog.text
+
+
 # -- the disk refuses ------------------------------------------------------------------------------------------------------
 
 

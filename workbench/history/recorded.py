@@ -103,7 +103,13 @@ def add_rows(path: Path, kind: str, symbol: str, parts: Sequence[tuple[str, Any]
             for part in _in_groups(itertools.chain(_groups_of(path), table.to_batches(ROWS_AT_ONCE)), schema):
                 writer.write_table(part)
 
-    replace_file(path, write)
+    try:
+        replace_file(path, write)
+    except OSError as error:
+        if error.errno is not None or not path.is_file():
+            raise
+        _set_aside(path, error)  # no word of the disk's: the old file's own bytes are spoiled
+        replace_file(path, write)
     return len(table)
 
 
@@ -116,11 +122,17 @@ def _held(path: Path) -> set[str]:
         return set()
     try:
         return set(json.loads((pq.read_schema(path).metadata or {}).get(_SEGMENTS, b"[]")))
-    except (pa.ArrowInvalid, ValueError) as error:
-        n = next(k for k in range(1, 10_000) if not path.with_name(f"{path.name}.broken{k}").exists())
-        aside = path.rename(path.with_name(f"{path.name}.broken{n}"))
-        log.error("recorder: %s can't be read (%s) and was set aside as %s", path, str(error).split("\n", 1)[0], aside.name)  # noqa: TRY400
+    except (pa.ArrowInvalid, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's, not the file's
+        _set_aside(path, error)
         return set()
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    n = next(k for k in range(1, 10_000) if not path.with_name(f"{path.name}.broken{k}").exists())
+    aside = path.rename(path.with_name(f"{path.name}.broken{n}"))
+    log.error("recorder: %s can't be read (%s) and was set aside as %s", path, str(error).split("\n", 1)[0], aside.name)
 
 
 def _groups_of(path: Path) -> Iterable[Any]:
