@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.stubs import OPEN, ScriptedSource
+from tests.stubs import OPEN, ScriptedSource, play, replayed, tape
 from workbench.clock import ReplayClock, monotonic_ns
 from workbench.hub.hub import Hub
 from workbench.recorder.recorder import Recorder
@@ -22,6 +22,16 @@ from workbench.types import TRADE_DTYPE
 
 NS_BETWEEN = 1_000_000
 CALENDAR = SessionCalendar.xnys()  # before the fork: it takes seconds
+
+
+def load_kernels() -> None:
+    """Let a hub take prints once, before the fork too."""
+    hub, _ = replayed()
+    hub.watch("R")
+    play(hub, tape(1))
+
+
+load_kernels()
 
 
 def nursery() -> Any:
