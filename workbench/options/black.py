@@ -28,7 +28,7 @@ from workbench.errors import RecordError, choices
 Floats = NDArray[np.float64]
 
 STILL = 1e-20  # v·√T below this is no volatility at all: any spot is then certain to the last bit
-MAX_VOL = 1e4  # 1,000,000 %
+MAX_VOL = 1e12  # nobody means it, but a price near its bound seconds before expiry implies millions; arithmetic stays finite
 DAYS_PER_YEAR = 365
 TRADING_DAYS_PER_YEAR = 252
 
@@ -135,7 +135,7 @@ def price(
     spot, strike : float64                  [USD], > 0.
     years : float64                         To expiry, by the clock that the volatility belongs to (`clocks.py`); <= 0 is expired.
     rate, dividend_yield : float64          Continuous, per year, 0.05 = 5 %.
-    vol : float64                           Per √year, 0.2 = 20 %; 0 to 10,000.
+    vol : float64                           Per √year, 0.2 = 20 %; 0 or more.
     right : 'C' or 'P'                      One for all or an array.
 
     Returns
@@ -202,7 +202,7 @@ def checked(
     s, k, t, r, v, q, cp = np.broadcast_arrays(*numbers, sign(right))
     require("spot", s, ~(s <= 0), "USD above 0")
     require("strike", k, ~(k <= 0), "USD above 0")
-    require("vol", v, ~((v < 0) | (v > MAX_VOL)), "0 to 10,000 (1 = 100 %)")
+    require("vol", v, ~((v < 0) | (v > MAX_VOL)), f"0 to {MAX_VOL:g} (1 = 100 %)")
     for name, x in (("spot", s), ("strike", k), ("years", t), ("rate", r), ("dividend_yield", q)):
         require(name, x, ~np.isinf(x), "finite numbers")
     t = np.where(t < 0, 0.0, t)
