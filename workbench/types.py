@@ -339,7 +339,7 @@ class OptionContract:
         try:
             expiry = date(2000 + int(match["yy"]), int(match["mm"]), int(match["dd"]))
         except ValueError as error:
-            raise SymbolError(f"option symbol: received {text!r}; its expiry is no date ({error})") from None
+            raise SymbolError(f"option symbol: received {text!r}, whose expiry is no date ({error}); allowed: yymmdd of a day") from None
         right: Right = "C" if match["right"] == "C" else "P"
         return cls(match["root"], expiry, right, Decimal(match["strike"]) / 1000, multiplier)
 

@@ -7,6 +7,8 @@ import random
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from workbench.errors import FileError, SchemaError, SymbolError, TimeframeError, TimestampError
@@ -457,3 +459,11 @@ def test_large_recordings_read_in_vectors(real, benchmark_seconds):
     path = real / "ticks_2013_lean/SPY_trades_20131008.csv.gz"
     ours, theirs = benchmark_seconds(lambda: load(path)), benchmark_seconds(lambda: pd.read_csv(path))
     assert ours < 10 * theirs
+
+
+def test_a_parquet_file_whose_text_is_damaged_is_refused_as_corrupt(tmp_path):
+    path = tmp_path / "SPY.parquet"
+    names = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(np.array([0, 3], np.int32)), pa.py_buffer(b"SP\xee")])
+    pq.write_table(pa.table({"ts": [1_763_650_000_000_000_000], "symbol": names, "price": [1.0], "size": [1.0]}), path)
+    with pytest.raises(FileError, match="corrupt"):
+        load(path)

@@ -89,7 +89,8 @@ def _read_parquet(path: Path) -> RawTable:
     path.stat()  # FileNotFoundError in the system's words, before pyarrow's
     try:
         table = pq.ParquetFile(path).read()
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+        table.validate(full=True)  # text that is no UTF-8 would fail only where it is looked at
+    except (pa.ArrowInvalid, pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, IsADirectoryError):
             raise
         first = str(error).split("\n", 1)[0]
