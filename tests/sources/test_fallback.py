@@ -342,6 +342,32 @@ def test_history_is_the_firsts_and_else_the_seconds_which_is_never_called_comple
         pair.source.history("SPY", TEN - MIN, TEN)
 
 
+def test_while_the_firsts_history_fails_the_seconds_thin_minutes_take_the_place_of_none_that_are_whole(pair):
+    truth = true_minutes(tape(3, minutes=4, per_minute=20))
+    thin = truth.copy()
+    thin["volume"] *= 0.03  # one exchange's share
+    pair.first.truth, pair.second.truth = truth[:2], thin
+    hub = Hub(pair.source, verify_every_s=0.0, retry_s=0.0)
+    pair.source.stop()
+    pair.source.start(hub)
+    series = hub.series("SPY", "1m")
+    pair.clock.ns = TEN + 10 * MIN
+    hub._writer.plan.want("SPY", TEN, TEN + 4 * MIN)
+    hub.pump()
+    assert series.rows()["volume"].tolist() == truth["volume"][:2].tolist()
+    pair.first.problem = HistoryError("status 500")
+    hub._writer.plan.want("SPY", TEN, TEN + 4 * MIN)
+    hub.pump()
+    rows = series.rows()
+    assert rows["volume"].tolist() == [*truth["volume"][:2].tolist(), *thin["volume"][2:].tolist()]
+    assert rows["is_complete"].tolist() == [1, 1, 0, 0]
+    pair.first.problem, pair.first.truth = None, truth
+    hub._writer.plan.want("SPY", TEN, TEN + 4 * MIN)
+    hub.pump()
+    rows = series.rows()
+    assert (rows["volume"].tolist(), rows["is_complete"].tolist()) == (truth["volume"].tolist(), [1, 1, 1, 1])
+
+
 def test_a_symbol_only_the_second_does_not_know_is_followed_all_the_same(pair, caplog):
     pair.second.unknown = {"QQQ"}
     pair.source.subscribe(["SPY", "QQQ"])

@@ -143,7 +143,9 @@ class FallbackSource:
                 told = self.second.history(symbol, start_ns, end_ns)
             except (SourceError, SymbolError):
                 raise error from None
-            return replace(told, is_complete=False, note=f"told by {self.second.info.name}; {self.first.info.name}: {error}")
+            rows = told.rows.copy()
+            rows["is_complete"] = 0  # so that they take the place of none that the first told whole
+            return History(rows, is_complete=False, note=f"told by {self.second.info.name}; {self.first.info.name}: {error}")
 
     def look(self) -> None:
         """Judge both sources at this moment and change hands if it is time (the watching thread does so by itself)."""
