@@ -204,6 +204,24 @@ def test_a_disk_that_refuses_stops_the_recorder_loudly_and_nothing_else(running,
     assert len(segments(tmp_path / "wal")) == 0
 
 
+def test_a_gap_that_is_told_while_the_disk_refuses_is_in_the_ledger_all_the_same(running, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "RETRY_S", 0.02)
+    hub, clock, recorder, source = running()
+    go(hub, clock, TEN + 10 * MIN)
+    assert wait_for(lambda: recorder._alive_ns == hub.applied_ns)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        trade(hub, clock, 601)
+        source.sink.on_gap(FeedGap(TEN + 4 * MIN, TEN + 6 * MIN, "the line broke"))
+        hub.pump()
+        assert recorder.status().trouble
+    assert wait_for(lambda: not recorder.status().trouble)
+    go(hub, clock, TEN + 12 * MIN)
+    recorder.stop()
+    missing = {(minute - TEN) // MIN: why for minute, symbol, why in read_missing(days_in(tmp_path)[0]) if symbol == "SPY"}
+    assert [k for k, why in missing.items() if why == "the line broke"] == [4, 5]
+
+
 def test_day_files_that_can_not_be_written_wait_in_the_write_ahead_file(running, tmp_path, monkeypatch):
     hub, clock, recorder, _ = running()
     trade(hub, clock, 0)

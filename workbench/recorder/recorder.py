@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,8 @@ SYNC_S = 1.0
 RETRY_S = 5.0  # how soon recording is tried again after the disk refused
 ROWS_A_FRAME = 1 << 14  # a larger batch is cut, so that a segment stays of its size
 _KINDS = ("trades", "quotes", "bars", "history", "quarantined")
+_NEWS = {"gap": Code.GAP, "correction": Code.CORRECTION}  # of minutes recorded before: not lost with the disk
+MOST_NEWS = 10_000  # held in memory while the disk refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class Recorder:
         self._alive_ns = self._failed_ns = self._history_from_ns = 0
         self._trouble = self._compact_trouble = ""
         self._recorded, self._lost = dict.fromkeys(_KINDS, 0), dict.fromkeys(_KINDS, 0)
+        self._untold: deque[tuple[Code, bytes]] = deque(maxlen=MOST_NEWS)  # news that came while the disk refused
         self._n_bytes = 0
         self._began_ns = self._retry_ns = self._give_up_ns = 0  # by the stopwatch
         self._stopping, self._compacting = threading.Event(), threading.Event()
@@ -183,6 +187,8 @@ class Recorder:
                 self._count(self._recorded, kind, payload)
             elif self._trouble:
                 self._count(self._lost, kind, payload)
+                if kind in _NEWS:
+                    self._untold.append((_NEWS[kind], json.dumps(payload).encode()))
 
     def _write(self, kind: str, payload: Any) -> None:
         if kind in ("trades", "quotes"):
@@ -195,10 +201,9 @@ class Recorder:
             if len(rows):
                 self._append(Code.BARS if kind == "bars" else Code.HISTORY, json.dumps(symbol).encode() + b"\n" + rows.tobytes())
         else:
-            code = {"quarantined": Code.QUARANTINED, "gap": Code.GAP, "correction": Code.CORRECTION}[kind]
             if kind == "gap":
                 self._beat()  # one that is told of a symbol watched from now on
-            self._append(code, json.dumps(payload).encode())
+            self._append(Code.QUARANTINED if kind == "quarantined" else _NEWS[kind], json.dumps(payload).encode())
 
     def _append(self, code: Code, payload: bytes) -> None:
         journal = self._journal
@@ -296,10 +301,13 @@ class Recorder:
             for symbol in self._watched:
                 hole = [symbol, failed_ns // NS_PER_MIN * NS_PER_MIN, self._alive_ns, why]
                 self._append(Code.GAP, json.dumps(hole).encode())
+            for code, told in self._untold:
+                self._append(code, told)
         except OSError as error:
             self._fail(error)
             self._failed_ns = failed_ns
             return
+        self._untold.clear()
         log.warning("recording again to %s, after a hole of %.0f s", self.folder, (self._alive_ns - failed_ns) / NS_PER_S)
 
     # -- in the background -------------------------------------------------------------------------------------------------------
