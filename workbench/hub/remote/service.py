@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from workbench.door.address import is_loopback
 from workbench.errors import AuthError, ConfigError, SourceError, SymbolError
 from workbench.hub.remote import wire
 
@@ -34,6 +35,11 @@ class Address:
             port = 0
         if parts.scheme not in ("hub", "hubs") or not parts.hostname or not 0 < port < 65_536 or parts.path.strip("/"):
             raise ConfigError(f"source: received {text!r}; allowed: hub://host:port, or hubs:// through TLS")
+        if token is not None and parts.scheme == "hub" and not is_loopback(parts.hostname):
+            raise ConfigError(
+                f"source: received {text!r} beside a token, which everybody on the way could read; allowed: hubs:// (through TLS), "
+                "or an SSH tunnel and hub://127.0.0.1"
+            )
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self.name = f"{host}:{port}"
         self.base_url = f"{'https' if parts.scheme == 'hubs' else 'http'}://{self.name}"
