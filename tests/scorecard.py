@@ -39,6 +39,8 @@ ROWS = (
     Row("desk-session", "market minutes in a real browser: nothing grows", 390, 390),
     Row("desk-tabs", "tabs opened and closed: nothing stays behind", 28, 200),
     Row("desk-switches", "chart switches in a real browser, compared with the hub", 120, 200),
+    Row("pricing", "generated contracts against each law of option prices, readable and fast", 300, 10_000),
+    Row("pricing-mpmath", "random contracts against mpmath: price, greeks, implied volatility", 1_000, 1_000_000),
     Row("calendar", "years in which every minute agrees with the exchange calendar", 18, 18),
     Row("schema", "generated requests to every route: no server error, answers as documented, none over 2 s", 150, 5_000),
     Row("hostile", "hostile requests refused", 60, 60),

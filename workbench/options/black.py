@@ -209,10 +209,17 @@ def checked(
     moves = v * np.sqrt(t)
     is_still = moves < STILL
     moves = np.where(is_still, 1.0, moves)
-    forward = np.log(s / k) + (r - q) * t
+    forward = log_ratio(s, k) + (r - q) * t
     # a certain forward: d1 = d2 = ±∞, 0 exactly at the strike
     d1, d2 = (np.where(is_still, certain(forward), forward / moves + half * moves) for half in (0.5, -0.5))
     return Terms(s, k, t, r, v, cp, q, np.exp(-q * t), np.exp(-r * t), is_still, moves, d1, d2)
+
+
+def log_ratio(spot: Floats, strike: Floats) -> Floats:
+    """Return ln(spot / strike); near the money their difference is exact and their ratio is not."""
+    far = (spot - strike) / strike
+    is_near = np.abs(far) < 0.5
+    return np.where(is_near, np.log1p(np.where(is_near, far, 0.0)), np.log(spot / strike))
 
 
 def certain(forward: Floats) -> Floats:

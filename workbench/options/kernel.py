@@ -26,6 +26,13 @@ STILL, MAX_VOL = 1e-20, 1e12  # as in black.py
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def log_ratio(spot, strike):
+    """Return ln(spot / strike); near the money their difference is exact and their ratio is not."""
+    far = (spot - strike) / strike
+    return math.log1p(far) if abs(far) < 0.5 else math.log(spot / strike)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def imply(price, spot, strike, years, drift, grown, discount, cp, tick):
     """Return (status, s): the total volatility v·√T of one price, NaN unless the status is OK.
 
@@ -50,7 +57,7 @@ def imply(price, spot, strike, years, drift, grown, discount, cp, tick):
     # in the money, a value below the rounding of its own subtraction is none
     if value <= (ROUNDING * max(held, owed) if intrinsic > 0 else 0.0):
         return ZERO_TIME_VALUE, np.nan
-    x = -abs(math.log(spot / strike) + drift)
+    x = -abs(log_ratio(spot, strike) + drift)
     beta = value / math.sqrt(held * owed)
     if beta >= math.exp(0.5 * x):
         return ABOVE_MAX, np.nan
@@ -66,7 +73,7 @@ def imply(price, spot, strike, years, drift, grown, discount, cp, tick):
 def fill(out, i, price, spot, strike, years, rate, dividend_yield, drift, grown, discount, cp, s):
     """Write price and greeks of one contract with total volatility s > 0; price NaN: compute it."""
     held, owed, root = spot * grown, strike * discount, math.sqrt(years)
-    x = math.log(spot / strike) + drift
+    x = log_ratio(spot, strike) + drift
     d1 = x / s + 0.5 * s
     d2 = d1 - s
     n1 = density(d1)
@@ -97,7 +104,7 @@ def fill(out, i, price, spot, strike, years, rate, dividend_yield, drift, grown,
 def fill_still(out, i, spot, strike, years, rate, dividend_yield, drift, grown, discount, cp):
     """Write price and greeks of one contract that has nothing left to move: expired, or without volatility."""
     held, owed = spot * grown, strike * discount
-    x = math.log(spot / strike) + drift
+    x = log_ratio(spot, strike) + drift
     share = 0.5 if x == 0 else (1.0 if cp * x > 0 else 0.0)
     is_live = 1.0 if years > 0 else 0.0
     out[:, i] = 0.0
