@@ -22,10 +22,11 @@ import math
 
 from numba import njit
 
-from workbench.options.kernel_normal import INV_ROOT_2PI, LOG_ROOT_2PI, ROOT_2PI, ROOT_HALF_PI, density, inverse, mills
+from workbench.options.kernel_normal import INV_ROOT_2PI, LOG_ROOT_2PI, ROOT_2PI, ROOT_HALF_PI, density, inverse, inverse_of_log, mills
 
 ROOT_3 = math.sqrt(3.0)
 LOWER = 2 * math.pi / math.sqrt(27.0)
+ODD_3, ODD_5, ODD_7, ODD_9, ODD_11 = (1 / math.factorial(n) for n in (3, 5, 7, 9, 11))
 AT_MONEY = 1e-30  # |x| below this is no distance at all
 LEAST_R = -(1 - math.sqrt(2.220446049250313e-16))
 MOST_R = 1e300
@@ -46,14 +47,18 @@ def gap(z, t):
         return out
     if t < 0.1:  # Taylor in t: the derivatives of y(h) = R(-h) obey y⁽ⁿ⁺¹⁾ = h y⁽ⁿ⁾ + n y⁽ⁿ⁻¹⁾
         h, w = -z, t * t
-        before = mills(z)
-        now = 1.0 + h * before
-        out, factor = now, 1.0
-        for n in range(1, 11, 2):
-            before, now = now, h * now + n * before
-            before, now = now, h * now + (n + 1) * before
-            factor *= w / ((n + 1) * (n + 2))
-            out += factor * now
+        y0 = mills(z)
+        y1 = 1.0 + h * y0
+        y2 = h * y1 + y0
+        y3 = h * y2 + 2.0 * y1
+        y4 = h * y3 + 3.0 * y2
+        y5 = h * y4 + 4.0 * y3
+        y6 = h * y5 + 5.0 * y4
+        y7 = h * y6 + 6.0 * y5
+        y8 = h * y7 + 7.0 * y6
+        y9 = h * y8 + 8.0 * y7
+        y11 = h * (h * y9 + 9.0 * y8) + 10.0 * y9
+        out = y1 + w * (y3 * ODD_3 + w * (y5 * ODD_5 + w * (y7 * ODD_7 + w * (y9 * ODD_9 + w * y11 * ODD_11))))
         return 2.0 * t * out
     return mills(z - t) - mills(z + t)
 
@@ -170,17 +175,17 @@ def guess_low(x, beta, s_l, b_l):
     z = far / (ROOT_3 * s_l)
     y, s2, dense = z * z, s_l * s_l, density(z)
     tail = dense * mills(z)
-    stretch = math.exp(2.0 * y + 0.25 * s2)
+    stretch = math.exp(y + 0.125 * s2)
     curve = 8.0 * ROOT_3 * s_l * far + (3.0 * s2 * (s2 - 8.0) - 8.0 * far * far) * tail / dense
-    second = math.pi / 6.0 * y / (s2 * s_l) * tail * curve * stretch
-    first = 2.0 * math.pi * y * tail * tail * math.exp(y + 0.125 * s2)
+    second = math.pi / 6.0 * y / (s2 * s_l) * tail * curve * stretch * stretch
+    first = 2.0 * math.pi * y * tail * tail * stretch
     f_l = LOWER * far * tail * tail * tail
     r = control(0.0, b_l, 0.0, f_l, 1.0, first, second, False, True)
     f = cubic(beta, 0.0, b_l, 0.0, f_l, 1.0, first, r)
     if not f > 0.0:
         share = beta / b_l
         f = (f_l * share + b_l * (1.0 - share)) * share
-    return far / (ROOT_3 * -inverse(max((f / (LOWER * far)) ** (1.0 / 3.0), 1e-300)))
+    return far / (ROOT_3 * -inverse_of_log(math.log(max(f / (LOWER * far), 5e-324)) * (1.0 / 3.0)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

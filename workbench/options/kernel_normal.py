@@ -74,14 +74,9 @@ def cdf(z, dense):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def inverse(p):
-    """Return z with N(z) = p, 0 < p < 1, to about 1e-7: enough for a first guess."""
-    q = p - 0.5
-    if abs(q) <= 0.425:
-        r = 0.180625 - q * q
-        top = ((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179
-        return q * top / (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0)
-    r = math.sqrt(-math.log(p if q < 0.0 else 1.0 - p))
+def tail_of_log(log_p):
+    """Return z with ln N(z) = log_p, p < 0.075."""
+    r = math.sqrt(-log_p)
     if r <= 5.0:
         r -= 1.6
         z = (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) / ((0.12021132975 * r + 0.73700164250) * r + 1.0)
@@ -90,4 +85,22 @@ def inverse(p):
         z = (((0.017337203997 * r + 0.42868294337) * r + 3.0812263860) * r + 6.6579051150) / (
             (0.012258202635 * r + 0.24197894225) * r + 1.0
         )
-    return -z if q < 0.0 else z
+    return -z
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def inverse(p):
+    """Return z with N(z) = p, 0 < p < 1, to about 1e-7: enough for a first guess."""
+    q = p - 0.5
+    if abs(q) <= 0.425:
+        r = 0.180625 - q * q
+        top = ((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179
+        return q * top / (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0)
+    z = tail_of_log(math.log(p if q < 0.0 else 1.0 - p))
+    return z if q < 0.0 else -z
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def inverse_of_log(log_p):
+    """Return z with ln N(z) = log_p, for p below one half: so far out that p itself could not be written."""
+    return tail_of_log(log_p) if log_p < -2.6 else inverse(math.exp(log_p))
