@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -188,7 +189,6 @@ def test_a_chain_beside_a_loop_over_vollib(chain, floor):
 
 def test_volatilities_of_exact_prices_are_exact(chain):
     """Prices in 40 digits by mpmath, rounded once: what the kernel finds is off by no more than the rounding explains."""
-    mp = pytest.importorskip("mpmath")
     got = ours(chain)
     rows = np.flatnonzero(sound(chain, got))[::50]
     exact = []

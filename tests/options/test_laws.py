@@ -2,7 +2,7 @@
 
 The full counts (10,000 examples of each law, 1,000,000 random contracts):
 
-    SOAK=1 .venv/bin/python .ci/test.py -m soak -k "options or law or mpmath" -s tests/options/test_laws.py
+    SOAK=1 .venv/bin/python .ci/test.py tests/options -m soak -s
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from types import SimpleNamespace
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -158,8 +159,6 @@ def test_law_the_right_to_exercise_early_costs_nothing_less(c, right):
 
 def exact(spot, strike, years, rate, q, vol, cp):
     """Price, delta, vega, theta in 40 digits."""
-    import mpmath as mp
-
     s, k, t, r, y, v = (mp.mpf(float(x)) for x in (spot, strike, years, rate, q, vol))
     root = v * mp.sqrt(t)
     d1 = (mp.log(s / k) + (r - y) * t) / root + root / 2
@@ -177,7 +176,6 @@ def exact(spot, strike, years, rate, q, vol, cp):
 @pytest.mark.soak("pricing-mpmath")
 def test_the_worst_of_random_contracts_against_mpmath(cases):
     """Deep wings, the last minute, three years. Volatilities: only where a digit of price or strike moves them by less than 1e-10."""
-    mp = pytest.importorskip("mpmath")
     n = count("pricing-mpmath")
     rng = np.random.default_rng(20_250_715)
     years = 10 ** rng.uniform(math.log10(1 / 525_600), math.log10(3), n)
