@@ -230,7 +230,9 @@ def test_a_chart_without_bars_says_why_and_stops_saying_so_when_the_read_succeed
     chart = opened(CandleChart(hub, ChartModel(symbol="AAPL", timeframe="5m")))
     assert chart.meta["state"] == "empty"
     (note,) = chart.notes
-    assert note.startswith("History of AAPL can't be read: the provider fails with 503; it is tried again by itself, and this note goes when it succeeds")
+    assert note.startswith(
+        "History of AAPL can't be read: the provider fails with 503; it is tried again by itself, and this note goes when it succeeds"
+    )
     series.upsert(rows)
     hub.health_record.history_trouble = ""
     chart.tick()
@@ -290,7 +292,9 @@ def test_it_renders(hub, document, comm):
     assert [child.__class__.__name__ for child in [root.data.price, *root.data.panes]] == ["figure", "figure"]
 
 
-@pytest.mark.parametrize(("symbol", "label", "short"), [("SPY", "SPY", "SPY"), ("O:SPY241220P00720000", "SPY 20 Dec 24 720 P", "SPY 720P 12/20")])
+@pytest.mark.parametrize(
+    ("symbol", "label", "short"), [("SPY", "SPY", "SPY"), ("O:SPY241220P00720000", "SPY 20 Dec 24 720 P", "SPY 720P 12/20")]
+)
 def test_an_option_is_named_as_people_say_it(symbol, label, short):
     assert (label_of(symbol), short_label(symbol)) == (label, short)
 
@@ -319,3 +323,16 @@ def test_regular_hours_only_leaves_out_the_rest_and_keeps_following(hub):
     opened(chart)
     assert {1.0, 2.0, 3.0} == set(chart._history.data["seg"])
     assert_equals_hub(chart, hub, "SPY", "5m")
+
+
+def test_a_page_that_lost_what_was_sent_while_it_connected_gets_all_of_it_again(chart):
+    """It stood at «Loading SPY …» for good, while the watchlist beside it moved."""
+    before = chart.generation
+    lost = {"type": "here", "generation": before - 1, "state": "loading"}
+    chart._handle_msg(lost)
+    assert chart.generation == before  # may be a word that was under way when the chart changed
+    chart._handle_msg({"type": "here", "generation": chart.meta["generation"], "state": chart.meta["state"]})
+    chart._handle_msg(lost)
+    assert chart.generation == before
+    chart._handle_msg(lost)
+    assert (chart.generation, chart.meta["generation"], chart.meta["state"]) == (before + 1, before + 1, "ready")

@@ -41,6 +41,7 @@ FIRST_BARS = 600  # sent when a chart opens: what fits the screen and a margin
 MAX_SENT = 1600  # closed bars a browser may hold before the window is cut again
 OLDER_BARS = 1500  # asked for at once when panning back
 MAX_UNSEEN = 20  # frames under way to a browser that has not painted yet; then frames are skipped until it has
+MAX_STRANGE = 2  # a second apart: one such word may have been under way
 PATIENCE_S = 0.03  # how long opening waits for a hub that has the bars, so that a switch is one step
 LIVE_COLUMNS = ("now", "count", "n")
 READING_S = 0.1  # how often older bars look whether the hub still reads the same symbol
@@ -79,6 +80,7 @@ class CandleChart(JSComponent):
         self._older_trouble = ""  # why older bars could not be read when they were last asked for
         self._sent = (0, 0, 1)  # first place, place after the last, k
         self._frame = self._seen = 0
+        self._n_strange = 0  # times running that the page said it shows something else
         self._study_values: dict[str, np.ndarray] = {}
         self._history = ColumnDataSource(data={})
         self._live = ColumnDataSource(data={})
@@ -407,12 +409,26 @@ class CandleChart(JSComponent):
         kind = message.get("type")
         if kind == "ack":
             self._seen = int(message["n"])
+        elif kind == "here":
+            self._compare((message.get("generation"), message.get("state")))
         elif kind == "window" and message.get("generation") == self.generation:
             self._on_window(float(message["start"]), float(message["end"]), int(message["k"]))
         elif kind == "levels":
             self.levels = list(message["levels"])
             if self.on_levels is not None:
                 self.on_levels(self.levels)
+
+    def _compare(self, shown: tuple[Any, Any]) -> None:
+        """Send everything again when the page twice says that it shows something else: what is sent while it connects can be lost."""
+        self._n_strange = 0 if shown == (self.meta["generation"], self.meta["state"]) else self._n_strange + 1
+        if self._n_strange < MAX_STRANGE:
+            return
+        self._n_strange = 0
+        self.generation += 1
+        if self._cursor is None:
+            self.meta = self._describe(self.meta["state"], self.meta["message"])
+        else:
+            self._begin()
 
     def _on_window(self, start: float, end: float, k: int) -> None:
         k = max(1, min(k, 1024))

@@ -182,10 +182,18 @@ class Chart {
     this.onCommand = (e) => { if ((e.detail.index ?? 0) === window.__workbench.charts.indexOf(this)) this.told(e.detail) }
     window.addEventListener("workbench:chart", this.onCommand)
     this.clock = setInterval(() => this.drawLast(), 250)
+    this.calls = setInterval(() => this.call(), 1000)
+  }
+
+  // What was changed while the page connected can be lost on the way: the server compares, and sends all again.
+  call() {
+    const {generation, state} = this.model.meta
+    this.say({type: "here", generation, state})
   }
 
   remove() {
     clearInterval(this.clock)
+    clearInterval(this.calls)
     cancelAnimationFrame(this.awaited)
     window.removeEventListener("workbench:chart", this.onCommand)
     const hook = window.__workbench
