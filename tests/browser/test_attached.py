@@ -6,10 +6,6 @@ All show the same newest bar, and do again, by themselves, after the hub was kil
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
-import subprocess
-import sys
 import time
 
 import pytest
@@ -17,6 +13,7 @@ import pytest
 from tests.api.hub_process import HubProcess
 from tests.browser.conftest import Page
 from tests.browser.lab_server import lab_server, run_all, value, wait_for
+from tests.browser.panel_server import panel_serve
 from workbench.hub.remote.hub import RemoteHub
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -36,33 +33,6 @@ NEWEST = """() => {
   const last = live.ts.length - 1
   return last < 0 ? null : ["ts", "o", "h", "l", "c", "v"].map((name) => live[name][last])
 }"""
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
-
-
-@contextlib.contextmanager
-def panel_serve(root, folder, hub_port, n_processes):
-    """Stock Panel with several processes, attached by a setting; gives the page's address."""
-    port = free_port()
-    environ = os.environ | {"WORKBENCH_SOURCE": f"hub://127.0.0.1:{hub_port}", "WORKBENCH_DATA_DIR": str(folder), "PYTHONPATH": str(root)}
-    command = [sys.executable, "-m", "panel", "serve", "apps/desk.py", "--num-procs", str(n_processes), "--port", str(port)]
-    with (folder / "panel.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=root, env=environ, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        wait_for("a served page", lambda: _answers(port), 60, (folder / "panel.log").read_text)
-        yield f"http://127.0.0.1:{port}/desk"
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _answers(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 def stand_still(port):
@@ -87,7 +57,7 @@ def test_a_notebook_and_two_panel_processes_show_the_same_bar_through_a_restart_
         folder.mkdir()
     with contextlib.ExitStack() as stack:
         hub = stack.enter_context(HubProcess(folders["hub"], *MARKET))
-        url = stack.enter_context(panel_serve(root, folders["panel"], hub.port, 2))
+        url, _ = stack.enter_context(panel_serve(root, folders["panel"], hub.port, 2))
         lab = stack.enter_context(lab_server(root, folders["lab"], [START.format(port=hub.port), CHART], WORKBENCH_DATA_DIR=str(tmp_path)))
         pages = [stack.enter_context(contextlib.closing(Page(browser)))]
         run_all(pages[0].page, lab("live.ipynb"))

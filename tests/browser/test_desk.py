@@ -245,7 +245,9 @@ def test_quick_clicks_on_indicators_all_count(served, page):
 
 def test_a_chart_says_why_history_is_missing_until_a_read_succeeds(served, page, monkeypatch):
     hub, ask = served.engine.hub, served.engine.hub.health
-    monkeypatch.setattr(hub, "health", lambda symbol=None: replace(ask(symbol), history_trouble="history of QQQ: down; it is tried again by itself"))
+    monkeypatch.setattr(
+        hub, "health", lambda symbol=None: replace(ask(symbol), history_trouble="history of QQQ: down; it is tried again by itself")
+    )
     page.open(served.url + "/?symbol=QQQ")
     note = page.page.get_by_text("History of QQQ can't be read: down; it is tried again by itself")
     note.wait_for(timeout=30_000)
