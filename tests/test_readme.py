@@ -69,7 +69,9 @@ def test_every_command_shown_exists_with_its_options(readme):
 
 
 def test_every_command_that_exists_is_shown(readme):
-    listed = {tuple(words[:2] if words[0] in ("bars", "data", "door") else words[:1]) for words in (text.split()[1:] for text in commands(readme))}
+    listed = {
+        tuple(words[:2] if words[0] in ("bars", "data", "door") else words[:1]) for words in (text.split()[1:] for text in commands(readme))
+    }
     for group in ((), ("bars",), ("data",), ("door",)):
         section = said(*group, "--help").split("Commands:")[1]
         for name in re.findall(r"^  ([a-z]+) {2,}", section, re.MULTILINE):

@@ -102,7 +102,9 @@ def test_spx_and_spxw_of_one_day_are_different_contracts():
     assert len({morning, afternoon}) == 2
 
 
-@pytest.mark.parametrize("text", ["SPY", "O:SPY241320P00720000", "O:SPY241220X00720000", "O:SPY241220P720", "", "O:TOOLONGROOT241220P00720000"])
+@pytest.mark.parametrize(
+    "text", ["SPY", "O:SPY241320P00720000", "O:SPY241220X00720000", "O:SPY241220P720", "", "O:TOOLONGROOT241220P00720000"]
+)
 def test_text_that_is_no_option_symbol_is_refused_by_name(text):
     with pytest.raises(SymbolError, match="received"):
         OptionContract.parse(text)

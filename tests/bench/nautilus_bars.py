@@ -78,7 +78,9 @@ def run(trades, n_symbols):
 def main():
     trades = np.load(sys.argv[2])
     ns, bars = run(trades, 1 if sys.argv[1] == "one" else int(trades[:, 3].max()) + 1)
-    ohlcv = [[str(b.bar_type.instrument_id), b.ts_event, *(float(x) for x in (b.open, b.high, b.low, b.close, b.volume))] for b in bars[:2000]]
+    ohlcv = [
+        [str(b.bar_type.instrument_id), b.ts_event, *(float(x) for x in (b.open, b.high, b.low, b.close, b.volume))] for b in bars[:2000]
+    ]
     print(json.dumps({"ns": ns, "n": len(bars), "bars": ohlcv}))
 
 

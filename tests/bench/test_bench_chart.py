@@ -51,7 +51,9 @@ RECORD = """(isPeer) => {
   const frame = () => { rec.frames += 1; requestAnimationFrame(frame) }
   requestAnimationFrame(frame)
 }"""
-READ = "() => ({lags: window.__rec.lags, fps: 1000 * window.__rec.frames / (performance.timeOrigin + performance.now() - window.__rec.since)})"
+READ = (
+    "() => ({lags: window.__rec.lags, fps: 1000 * window.__rec.frames / (performance.timeOrigin + performance.now() - window.__rec.since)})"
+)
 
 
 @pytest.fixture(scope="module")

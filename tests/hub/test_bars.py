@@ -133,7 +133,16 @@ def test_open_and_close_follow_time_then_sequence_then_arrival(calendar):
 
 @pytest.mark.parametrize(
     ("ids", "moves_range", "moves_close", "counts"),
-    [((), 1, 1, 1), ((14,), 1, 1, 1), ((37,), 0, 0, 1), ((14, 37), 0, 0, 1), ((10,), 1, 0, 1), ((15,), 0, 0, 0), ((38,), 1, 1, 0), ((10, 38), 1, 0, 0)],
+    [
+        ((), 1, 1, 1),
+        ((14,), 1, 1, 1),
+        ((37,), 0, 0, 1),
+        ((14, 37), 0, 0, 1),
+        ((10,), 1, 0, 1),
+        ((15,), 0, 0, 0),
+        ((38,), 1, 1, 0),
+        ((10, 38), 1, 0, 0),
+    ],
 )
 def test_sale_conditions_decide_what_a_print_updates(calendar, ids, moves_range, moves_close, counts):
     trades = prints((OPEN, 10.0, 100), (OPEN + 1, 20.0, 50, ids))

@@ -36,7 +36,20 @@ def assert_rolled(tested: SymbolBook, minutes: np.ndarray, labels=ROLLED) -> Non
     for label in labels:
         wanted = rollup(minutes, label, CALENDAR)
         got = told(tested.series(Timeframe.parse(label), 0))
-        for name in ("ts_open", "ts_close", "open", "high", "low", "close", "volume", "vwap", "vw_std", "n_trades", "source", "is_complete"):
+        for name in (
+            "ts_open",
+            "ts_close",
+            "open",
+            "high",
+            "low",
+            "close",
+            "volume",
+            "vwap",
+            "vw_std",
+            "n_trades",
+            "source",
+            "is_complete",
+        ):
             np.testing.assert_array_equal(got[name], wanted[name], err_msg=f"{label} {name}")
 
 
@@ -75,7 +88,10 @@ def test_minute_by_minute_with_its_forming_bar_equals_the_batch(label):
         tested.publish(open_minute if open_minute["ts_open"][0] <= now else NOTHING, now)
         if k % 97 == 0:
             shown = rows[: k + 2] if open_minute["ts_open"][0] <= now else rows[: k + 1]
-            assert values(told(tested.series(Timeframe.parse(label), now)))["close"].tolist() == rollup(shown, label, CALENDAR)["close"].tolist()
+            assert (
+                values(told(tested.series(Timeframe.parse(label), now)))["close"].tolist()
+                == rollup(shown, label, CALENDAR)["close"].tolist()
+            )
     tested.add_minutes(rows[-1:], int(rows["ts_close"][-1]) + GRACE)
     tested.publish(NOTHING, int(rows["ts_close"][-1]) + GRACE)
     assert_rolled(tested, rows, (label,))

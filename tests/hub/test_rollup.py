@@ -87,7 +87,22 @@ def test_a_bar_never_straddles_two_segments(calendar):
     rows = minutes(calendar, date(2024, 11, 29), date(2024, 11, 29))
     hours = rollup(rows, "1h", calendar)
     opens = [pd.Timestamp(t, tz="UTC").tz_convert("America/New_York").strftime("%H:%M") for t in hours["ts_open"]]
-    assert opens == ["04:00", "05:00", "06:00", "07:00", "08:00", "09:00", "09:30", "10:30", "11:30", "12:30", "13:00", "14:00", "15:00", "16:00"]
+    assert opens == [
+        "04:00",
+        "05:00",
+        "06:00",
+        "07:00",
+        "08:00",
+        "09:00",
+        "09:30",
+        "10:30",
+        "11:30",
+        "12:30",
+        "13:00",
+        "14:00",
+        "15:00",
+        "16:00",
+    ]
     assert (hours["ts_close"] - hours["ts_open"])[[5, 9]].tolist() == [30 * MIN, 30 * MIN]
 
 
@@ -197,7 +212,9 @@ COLUMNS = ("ts_open", *NUMBERS, "vwap")
 
 
 @settings(deadline=None, max_examples=40)
-@given(seed=st.integers(0, 2**32), keep=st.floats(0.005, 1), anchor=st.sampled_from(ANCHORS), silent=st.floats(0, 1), left=st.integers(5, 8))
+@given(
+    seed=st.integers(0, 2**32), keep=st.floats(0.005, 1), anchor=st.sampled_from(ANCHORS), silent=st.floats(0, 1), left=st.integers(5, 8)
+)
 def test_columns_roll_up_as_rows_do(seed, keep, anchor, silent, left):
     calendar, rng = SessionCalendar.xnys(), np.random.default_rng(seed)
     rows = minutes(calendar, date(2024, 11, 27), date(2024, 12, 3), seed=seed, keep=keep)
@@ -243,7 +260,9 @@ def test_wrong_columns_are_named(calendar):
 
 
 @settings(deadline=None, max_examples=60)
-@given(seed=st.integers(0, 2**32), keep=st.floats(0.005, 1), pieces=st.integers(0, 30), anchor=st.sampled_from(ANCHORS), ticking=st.booleans())
+@given(
+    seed=st.integers(0, 2**32), keep=st.floats(0.005, 1), pieces=st.integers(0, 30), anchor=st.sampled_from(ANCHORS), ticking=st.booleans()
+)
 def test_bar_by_bar_gives_the_bars_of_the_batch(seed, keep, pieces, anchor, ticking):
     calendar, rng = SessionCalendar.xnys(), np.random.default_rng(seed)
     rows = minutes(calendar, date(2024, 11, 27), date(2024, 12, 3), seed=seed, keep=keep)

@@ -130,7 +130,9 @@ def test_f17_two_hundred_good_prints_lost_for_one_bad_one():
 def test_f18_a_spread_of_minus_three_dollars():
     hub, _ = replayed()
     hub.watch("SPY")
-    hub.on_quotes(quotes([(TEN, 99.9, 100.1), (TEN + 1, 103.0, 100.0), (TEN + 2, 0.0, 0.0), (TEN + 3, -1.0, 100.0), (TEN + 4, np.nan, 100.2)]))
+    hub.on_quotes(
+        quotes([(TEN, 99.9, 100.1), (TEN + 1, 103.0, 100.0), (TEN + 2, 0.0, 0.0), (TEN + 3, -1.0, 100.0), (TEN + 4, np.nan, 100.2)])
+    )
     hub.pump()
     quote = hub.quote("SPY")
     assert (np.isnan(quote.bid), quote.ask) == (True, 100.2)
@@ -312,7 +314,9 @@ def test_c7_a_week_holds_all_its_hours_though_one_of_them_came_twice():
     friday, monday = date(2025, 10, 31), date(2025, 11, 3)
     assert ny_ns(monday, 9, 30) - ny_ns(friday, 9, 30) == 73 * 60 * MIN  # three days and the hour that came twice
     hub, source = replayed(ny_ns(monday, 16, 30))
-    source.history_rows["SPY"] = bars([*minutes_of(CALENDAR.session(friday), extended=False), *minutes_of(CALENDAR.session(monday), extended=False)])
+    source.history_rows["SPY"] = bars(
+        [*minutes_of(CALENDAR.session(friday), extended=False), *minutes_of(CALENDAR.session(monday), extended=False)]
+    )
     hub.series("SPY", "1h")
     hub.pump()
     assert hub.bars("SPY", "1h").index.strftime("%H:%M").tolist() == ["09:30", "10:30", "11:30", "12:30", "13:30", "14:30", "15:30"] * 2

@@ -68,7 +68,9 @@ def test_cells_are_short_and_read_no_clock(name):
 def test_a_notebook_holds_for_another_seed_and_warns_of_nothing(name, tmp_path):
     papermill = pytest.importorskip("papermill")
     path = tmp_path / name
-    papermill.execute_notebook(str(FOLDER / name), str(path), {"seed": 11}, cwd=str(FOLDER), kernel_name="python3", progress_bar=False, log_output=False)
+    papermill.execute_notebook(
+        str(FOLDER / name), str(path), {"seed": 11}, cwd=str(FOLDER), kernel_name="python3", progress_bar=False, log_output=False
+    )
     run = json.loads(path.read_text(encoding="utf-8"))["cells"]
     said = [source_of(output) for cell in run for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
     assert said == []

@@ -35,7 +35,10 @@ def bars(n=3):
 
 def prints(*conditions):
     symbols = SymbolTable(["SPY"])
-    trades = [Trade("SPY", START_NS + i, 10.0, 5.0, ts_recv=START_NS + i + 2_500_000, conditions=ids, sequence=i) for i, ids in enumerate(conditions)]
+    trades = [
+        Trade("SPY", START_NS + i, 10.0, 5.0, ts_recv=START_NS + i + 2_500_000, conditions=ids, sequence=i)
+        for i, ids in enumerate(conditions)
+    ]
     return np.concatenate([trade_to_row(trade, symbols) for trade in trades]), symbols
 
 

@@ -59,7 +59,13 @@ def test_vwap_is_not_drawn_on_daily_bars():
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("emaa:20", "did you mean 'ema'"), ("ema:x", "numbers after ema"), ("ema:0", "period"), ("ema:20:3", "at most 1"), ("macd:26:12", "fast")],
+    [
+        ("emaa:20", "did you mean 'ema'"),
+        ("ema:x", "numbers after ema"),
+        ("ema:0", "period"),
+        ("ema:20:3", "at most 1"),
+        ("macd:26:12", "fast"),
+    ],
 )
 def test_a_study_that_makes_no_sense_is_refused_with_what_is_allowed(name, says):
     with pytest.raises(ConfigError, match=says):

@@ -27,9 +27,7 @@ door_app = typer.Typer(no_args_is_help=True, help="Who may come in: people with 
 DAY_S = 86_400
 Name = Annotated[str, typer.Argument(help="1 to 64 letters, digits, or . _ @ -")]
 RoleWord = Annotated[str, typer.Option("--role", help="viewer reads; trader acts; risk sets limits; admin changes how it runs.")]
-FileOption = Annotated[
-    Path | None, typer.Option("--file", help="Password file; else that of the settings, else one in the data folder.")
-]
+FileOption = Annotated[Path | None, typer.Option("--file", help="Password file; else that of the settings, else one in the data folder.")]
 
 
 def file_of(chosen: Path | None) -> Path:
