@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import httpx
 import pytest
@@ -164,3 +165,16 @@ def test_a_desk_serves_its_hub_beside_it(standing, tmp_path):
     api = _api(standing.engine, settings, "127.0.0.1", desk_gate(settings, 5006))
     assert httpx.get(f"{api.address}/api/symbols").json()["watched"] == ["SPY"]
     api.stop()
+
+
+def test_a_request_that_comes_while_the_service_stops_is_answered_or_refused_but_is_no_fault(service, caplog):
+    """An attached hub that asked at that moment got a 500, and the log a traceback."""
+    stopping = threading.Thread(target=service.api.stop)
+    answers = []
+    stopping.start()
+    with contextlib.suppress(httpx.HTTPError):
+        while stopping.is_alive():
+            answers.append(service.get("/api/quality").status_code)
+    stopping.join()
+    assert set(answers) <= {200, 503}
+    assert "Traceback" not in caplog.text

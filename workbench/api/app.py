@@ -67,8 +67,11 @@ class Api:
             log.error("%s", error)  # noqa: TRY400  the sentence is enough
 
     async def close(self) -> None:
-        """End the streams and the threads."""
+        """End the streams; other requests are still answered."""
         await self.context.streams.close()
+
+    def end(self) -> None:
+        """End the threads, when the last request was answered."""
         for threads in (self.context.threads, self.context.streams.threads):
             threads.shutdown(wait=False, cancel_futures=True)
 

@@ -116,7 +116,10 @@ class ApiServer:
         await self._stopping.wait()
         await self.app.close()
         self._server.should_exit = True
-        await serving
+        try:
+            await serving
+        finally:
+            self.app.end()
 
 
 def _bound(host: str, port: int) -> socket.socket:
