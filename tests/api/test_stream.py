@@ -303,3 +303,20 @@ def test_heartbeats_come_in_a_quiet_market_with_figures_of_back_pressure_and_no_
         assert beat.id is None
         assert (beat.data["queued_bytes"], beat.data["skipped_ticks"]) == (0, 0)
     assert [beat.data["seq"] for beat in beats] == [service.hub.seq - 1, service.hub.seq - 1, service.hub.seq]
+
+
+def test_one_failing_turn_of_the_streams_does_not_stop_them(service, monkeypatch, caplog):
+    look, left = Streams._look, [2]
+
+    def fails_at_first(streams):
+        if left[0]:
+            left[0] -= 1
+            raise RuntimeError("a fault of ours")
+        look(streams)
+
+    monkeypatch.setattr(Streams, "_look", fails_at_first)
+    with service.stream(symbols="SPY") as events:
+        until(events, lambda event: event.name == "bootstrap")
+        say(service, 0)
+        assert closed(until(events, is_closed))[-1][2]["close"] == 100.0
+    assert caplog.text.count("a turn of the streams failed") == 2

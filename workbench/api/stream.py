@@ -250,17 +250,24 @@ class Streams:
 
     async def _serve(self) -> None:
         """Look at the hub while anybody listens."""
-        hub = self.hub
         while self._subscriptions:
-            now = monotonic_ns()
-            seen = (hub.changes, hub.tape.n_trades, hub.tape.n_quotes)
-            for subscription in tuple(self._subscriptions.values()):
-                if subscription.is_due(hub, seen, now):
-                    turn = asyncio.create_task(subscription.turn(seen))
-                    self._turns.add(turn)
-                    turn.add_done_callback(self._turns.discard)
-                self._cut_off_stalled(subscription, now)
+            try:
+                self._look()
+            except Exception:  # one turn may fail; readers must not stand still unnoticed
+                log.exception("api: a turn of the streams failed; tried again")
+                await asyncio.sleep(PULSE_S)
             await asyncio.sleep(POLL_S)
+
+    def _look(self) -> None:
+        """Begin a turn of every subscription that has something to tell."""
+        hub, now = self.hub, monotonic_ns()
+        seen = (hub.changes, hub.tape.n_trades, hub.tape.n_quotes)
+        for subscription in tuple(self._subscriptions.values()):
+            if subscription.is_due(hub, seen, now):
+                turn = asyncio.create_task(subscription.turn(seen))
+                self._turns.add(turn)
+                turn.add_done_callback(self._turns.discard)
+            self._cut_off_stalled(subscription, now)
 
     def _cut_off_stalled(self, subscription: Subscription, now_ns: int) -> None:
         for reader in tuple(subscription.readers):
