@@ -205,6 +205,7 @@ def test_the_span_from_asking_for_a_symbol_to_having_it_is_told_as_away(make, se
 def test_more_option_quotes_than_the_provider_allows_are_cut_and_said(make, server, sink, caplog):
     contracts = [f"O:SPY261218C{strike:05d}000" for strike in range(1, 1003)]
     go_live(make(channels=("T", "Q")), sink, server, *contracts, market="options")
+    wait_for(lambda: len(server.topics("options")) >= 2002)  # a list this long is asked for in several messages
     topics = server.topics("options")
     assert sum(topic.startswith("Q.") for topic in topics) == 1000
     assert sum(topic.startswith("T.") for topic in topics) == 1002
