@@ -83,7 +83,7 @@ def test_a_command_that_does_not_exist_is_found_out():
     for wrong in (
         ["workbench", "hubb"],
         ["workbench", "hub", "--nothing"],
-        ["workbench", "hub", "--port", "x"],
+        ["workbench", "data", "audit"],
         ["workbench", "door", "add"],
     ):
         with pytest.raises(Exception):
