@@ -27,9 +27,9 @@ class Row:
 
 
 ROWS = (
-    Row("feed-polygon", "seeded feed schedules, polygon's real client, stocks and options: final bars equal the truth", 100, 500),
+    Row("feed-polygon", "seeded feed schedules, polygon's real client, stocks and options: final bars equal the truth", 60, 500),
     Row("feed-massive", "the same through its successor's client", 10, 100),
-    Row("feed-alpaca", "the same through Alpaca's real client", 40, 400),
+    Row("feed-alpaca", "the same through Alpaca's real client", 20, 400),
     Row("bar-algebra", "random tapes: roll-up, merge order, replay in parts, high and low", 200, 10_000),
     Row("resume", "random cut and resume points of the stream, hub restarts and overruns: no bar twice, none missing, or one reset", 150, 10_000),
     Row("stalled-readers", "seconds that 50 stalled readers hang on the stream: memory + 20 MB at most, others as quick", 5, 600),

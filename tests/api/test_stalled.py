@@ -17,12 +17,13 @@ SYMBOLS = "SPY,QQQ,IWM,AAPL,MSFT,NVDA,AMD,TSLA"
 PATH = f"/stream/market?symbols={SYMBOLS}&timeframe=1m,5m&n=50"
 STALLED, HEALTHY = 50, 4
 BASELINE_S = 30  # at most
+CUT_OFF_S = 22.0
 WARM_S = 1.0  # of each reader's time, not measured
 MB = 1 << 20
 
 
 class Stalled(threading.Thread):
-    """Keeps connections open that are never read; one that the hub cuts off is opened again."""
+    """Keeps connections open that are never read; when the hub has cut one off, another takes its place."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -30,13 +31,13 @@ class Stalled(threading.Thread):
         self.n_opened = 0
 
     def run(self) -> None:
-        sockets = [self._open() for _ in range(STALLED)]
-        while not self._done.wait(0.5):
-            for k, one in enumerate(sockets):
-                if self._is_cut(one):
-                    one.close()
-                    sockets[k] = self._open()
-        for one in sockets:
+        opened = [(time.monotonic(), self._open()) for _ in range(STALLED)]
+        while not self._done.wait(0.1):
+            since, one = opened[0]
+            if time.monotonic() - since > CUT_OFF_S:  # the hub has ended it by now, which who does not read can't see
+                one.close()
+                opened = [*opened[1:], (time.monotonic(), self._open())]
+        for _, one in opened:
             one.close()
 
     def _open(self) -> socket.socket:
@@ -46,16 +47,6 @@ class Stalled(threading.Thread):
         one.sendall(f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n\r\n".encode())
         self.n_opened += 1
         return one
-
-    @staticmethod
-    def _is_cut(one: socket.socket) -> bool:
-        one.setblocking(False)
-        try:
-            return one.recv(1, socket.MSG_PEEK) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
 
     def end(self) -> None:
         self._done.set()
