@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import pkgutil
 
 import pytest
 
@@ -23,6 +24,12 @@ def test_a_star_import_gives_exactly_the_public_names():
     scope = {}
     exec("from workbench import *", scope)
     assert set(scope) - {"__builtins__"} == set(workbench.__all__)
+
+
+def test_no_public_name_is_also_a_submodule():
+    """Importing the submodule would put the module in the name's place, so what a program gets would depend on what it imported first."""
+    submodules = {module.name for module in pkgutil.iter_modules(workbench.__path__)}
+    assert submodules & set(workbench.__all__) == set()
 
 
 def test_dir_shows_the_public_names_only():

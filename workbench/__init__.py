@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from workbench.assemble import assemble as assemble
+    from workbench.assembly import assemble as assemble
     from workbench.clock import Clock as Clock
     from workbench.clock import ReplayClock as ReplayClock
     from workbench.clock import WallClock as WallClock
@@ -66,7 +66,7 @@ _HOME = {
     "Trade": "workbench.types",
     "WallClock": "workbench.clock",
     "WorkbenchError": "workbench.errors",
-    "assemble": "workbench.assemble",
+    "assemble": "workbench.assembly",
     "chart": "workbench.views.lab.widget",
     "prepare": "workbench.views.lab.notebook",
 }

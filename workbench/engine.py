@@ -5,7 +5,7 @@
 Live, replay and simulation differ only in the `Source` (and the clock that it carries). Who reads never slows who writes, and
 who is told of a bar can read it. Decisions (strategy → risk → order → fill → journal) will join the same road behind the series.
 
-This file says the order; it builds nothing and reads no settings (`assemble.py` does). Floor 7.
+This file says the order; it builds nothing and reads no settings (`assembly.py` does). Floor 7.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def serving():
 @contextlib.contextmanager
 def _serving(folder, **chosen):
     """Run a desk on the simulated market in this process."""
-    from workbench.assemble import assemble
+    from workbench.assembly import assemble
     from workbench.config import Settings
     from workbench.views.serve import server
 

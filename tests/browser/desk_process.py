@@ -245,7 +245,7 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     import logging
 
-    from workbench.assemble import assemble
+    from workbench.assembly import assemble
     from workbench.config import Settings
     from workbench.views.serve import server as desk_server
 

@@ -554,7 +554,7 @@ def test_a_cancelled_print_leaves_the_minute_that_history_tells(make, server, cl
 
 
 def test_a_refused_key_reaches_the_health_of_a_desk_made_from_settings(server, tmp_path, caplog):
-    from workbench.assemble import assemble
+    from workbench.assembly import assemble
     from workbench.hub.health import Mode
 
     engine = assemble(

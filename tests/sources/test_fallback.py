@@ -504,7 +504,7 @@ def test_when_polygon_goes_mute_alpaca_feeds_the_desk_and_the_status_says_fallba
     from tests.servers.polygon import KEY as POLYGON_KEY
     from tests.servers.polygon import PolygonServer
     from tests.sources.test_polygon import FAST, MarketClock
-    from workbench.assemble import assemble
+    from workbench.assembly import assemble
 
     clock = MarketClock(TEN)
     monkeypatch.setattr("workbench.sources.polygon.source.WallClock", lambda: clock)

@@ -628,7 +628,7 @@ def test_stopping_ends_a_history_read_that_waits(make, server):
 
 
 def test_a_refused_key_reaches_the_health_strip_of_a_desk_made_from_settings(server, package, tmp_path, caplog):
-    from workbench.assemble import assemble
+    from workbench.assembly import assemble
     from workbench.hub.health import Mode
 
     engine = assemble(

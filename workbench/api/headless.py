@@ -13,7 +13,7 @@ from types import FrameType
 
 from workbench.api.hours import Hours, wait_until, window
 from workbench.api.server import ApiServer
-from workbench.assemble import assemble
+from workbench.assembly import assemble
 from workbench.clock import Clock, WallClock
 from workbench.config import Settings
 from workbench.errors import ConfigError

@@ -32,7 +32,7 @@ def record(
     A hub that runs already records when it is told so: its flag 'record' (PUT /api/flags), or its option --record.
     What was recorded is played by: workbench serve --replay DATA_DIR/recorded/SOURCE/date=YYYY-MM-DD
     """
-    from workbench.assemble import assemble
+    from workbench.assembly import assemble
     from workbench.config import Settings
     from workbench.log import start_log
 

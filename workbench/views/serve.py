@@ -15,7 +15,7 @@ import panel as pn
 from bokeh.server.auth_provider import AuthModule, NullAuth
 from tornado.websocket import WebSocketClosedError
 
-from workbench.assemble import assemble
+from workbench.assembly import assemble
 from workbench.config import Settings
 from workbench.door.gate import LIVENESS, Gate
 from workbench.door.guests import COOKIE

@@ -12,7 +12,7 @@ import pytest
 from tests.hub.remote.conftest import assert_same, eventually
 from tests.stubs import MIN
 from workbench.api.headless import run
-from workbench.assemble import assemble
+from workbench.assembly import assemble
 from workbench.config import Settings
 from workbench.door import users
 from workbench.door.roles import Role
