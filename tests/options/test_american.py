@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import QuantLib as ql  # noqa: N813
 
 from workbench.options import american, black
 from workbench.options.american import AmericanStatus, Dividend, Precision
@@ -26,6 +27,37 @@ TABLE_C = [
     ("C", 100, 100, 0.03, 0.07, 3, 0.20, 9.066032),
     ("C", 100, 100, 0.03, 0.07, 3, 0.40, 20.793330),
 ]
+
+
+# approximation, its published value, QuantLib's tolerance for it; row by row of TABLE_C
+PUBLISHED = [
+    ("BaroneAdesiWhaley", 4.2294, 3e-3), ("BjerksundStensland", 5.2704, 5e-5), ("BjerksundStensland", 4.4531, 5e-5),
+    ("BaroneAdesiWhaley", 10.0000, 3e-3), ("BaroneAdesiWhaley", 12.4419, 3e-3), ("BaroneAdesiWhaley", 15.5689, 3e-3),
+    ("Ju", 5.000, 1e-3), ("Ju", 5.084, 1e-3), ("Ju", 5.260, 1e-3), ("Ju", 4.342, 1e-3), ("Ju", 9.065, 1e-3), ("Ju", 20.760, 1e-3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "published"), list(zip(TABLE_C, PUBLISHED, strict=True)))
+def test_the_cases_are_the_published_ones_and_their_approximations_no_truth(row, published):
+    """QuantLib's engine of each publication gives the published value for our row; the difference to our price is that engine's error."""
+    right, spot, strike, rate, q, years, vol, expected = row
+    engine, value, tolerance = published
+    start, count = ql.Date(1, 1, 2150), ql.Actual360()
+
+    def curve(level):
+        return ql.YieldTermStructureHandle(ql.FlatForward(start, level, count))
+
+    surface = ql.BlackVolTermStructureHandle(ql.BlackConstantVol(start, ql.NullCalendar(), vol, count))
+    process = ql.BlackScholesMertonProcess(ql.QuoteHandle(ql.SimpleQuote(spot)), curve(q), curve(rate), surface)
+    end = start + round(360 * years)
+    option = ql.VanillaOption(
+        ql.PlainVanillaPayoff(ql.Option.Call if right == "C" else ql.Option.Put, strike), ql.AmericanExercise(start, end)
+    )
+    named = {"BaroneAdesiWhaley": ql.BaroneAdesiWhaleyApproximationEngine, "BjerksundStensland": ql.BjerksundStenslandApproximationEngine,
+             "Ju": ql.JuQuadraticApproximationEngine}  # fmt: skip
+    option.setPricingEngine(named[engine](process))
+    assert option.NPV() == pytest.approx(value, abs=tolerance)
+    assert expected == pytest.approx(value, abs=0.05)
 
 
 @pytest.mark.parametrize("precision", list(Precision))

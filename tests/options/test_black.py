@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from workbench.errors import RecordError
-from workbench.options.black import greeks, normal_cdf, price
+from workbench.options.black import checked, greeks, normal_cdf, price
+from workbench.options.implied import fast_greeks
+
+BOTH = pytest.mark.parametrize("by", [greeks, fast_greeks], ids=["readable", "fast"])
 
 # right, spot, strike, rate, dividend yield, years, vol, price, tolerance. Rows 2-14: QuantLib test-suite (Haug), 1 + 15-16: Hull, Haug;
 # 17: vollib's doctest
@@ -34,9 +37,17 @@ TABLE_A = [
 ]
 
 
+@BOTH
 @pytest.mark.parametrize(("right", "spot", "strike", "rate", "q", "years", "vol", "expected", "tolerance"), TABLE_A)
-def test_prices_are_the_published_ones(right, spot, strike, rate, q, years, vol, expected, tolerance):
+def test_prices_are_the_published_ones(by, right, spot, strike, rate, q, years, vol, expected, tolerance):
+    got = by(spot, strike, years, rate, vol, right, dividend_yield=q)
+    assert float(got.price_usd) == pytest.approx(expected, abs=tolerance)
     assert float(price(spot, strike, years, rate, vol, right, dividend_yield=q)) == pytest.approx(expected, abs=tolerance)
+
+
+def test_d1_and_d2_are_the_published_ones():
+    got = checked(100, 95, 0.5, 0.10, 0.20, "C", 0.05)  # Haug p. 4
+    assert [float(got.d1), float(got.d2)] == pytest.approx([0.6102, 0.4688], abs=1e-4)
 
 
 # right, (spot, strike, rate, dividend yield, years, vol), greek -> value. B1-B6: QuantLib test-suite (Haug); B7-B8: Hull ch. 17
@@ -66,10 +77,11 @@ TABLE_B = [
 ]  # fmt: skip
 
 
+@BOTH
 @pytest.mark.parametrize(("right", "inputs", "expected"), TABLE_B)
-def test_greeks_are_the_published_ones(right, inputs, expected):
+def test_greeks_are_the_published_ones(by, right, inputs, expected):
     spot, strike, rate, q, years, vol = inputs
-    got = greeks(spot, strike, years, rate, vol, right, dividend_yield=q)
+    got = by(spot, strike, years, rate, vol, right, dividend_yield=q)
     for name, (value, tolerance) in expected.items():
         assert float(getattr(got, name)) == pytest.approx(value, abs=tolerance), name
 
@@ -87,15 +99,17 @@ TABLE_D = [
 ]
 
 
+@BOTH
 @pytest.mark.parametrize(("strike", "minutes", "year", "value", "delta", "gamma", "theta", "vega"), TABLE_D)
-def test_options_of_the_day_are_right_to_the_minute(strike, minutes, year, value, delta, gamma, theta, vega):
-    got = greeks(6000, strike, minutes / year, 0.05, 0.12, "C", dividend_yield=0.013)
+def test_options_of_the_day_are_right_to_the_minute(by, strike, minutes, year, value, delta, gamma, theta, vega):
+    got = by(6000, strike, minutes / year, 0.05, 0.12, "C", dividend_yield=0.013)
     mine = (got.price_usd, got.delta, got.gamma_per_usd, got.theta_usd_per_day, got.vega_usd_per_point)
     assert [float(x) for x in mine] == pytest.approx([value, delta, gamma, theta, vega], rel=1e-8)
 
 
-def test_the_last_minute_far_out_of_the_money_is_worth_nothing_and_has_no_nan():
-    got = greeks(6000, 6020, 1 / CAL365, 0.05, 0.12, "C", dividend_yield=0.013)
+@BOTH
+def test_the_last_minute_far_out_of_the_money_is_worth_nothing_and_has_no_nan(by):
+    got = by(6000, 6020, 1 / CAL365, 0.05, 0.12, "C", dividend_yield=0.013)
     assert [float(x) for x in (got.price_usd, got.delta, got.gamma_per_usd, got.theta_usd_per_year)] == pytest.approx(
         [0, 0, 0, 0], abs=1e-80
     )
