@@ -111,8 +111,13 @@ def terms(contract: OptionContract, calendar: SessionCalendar) -> Terms:
         expiry_ns=opens if how.settlement is Settlement.AM else closes,
         last_trade_ns=last_trade,
         exercise_until_ns=closes + NOTICE_NS if how.exercise is Exercise.AMERICAN else None,
-        is_adjusted=contract.root[-1].isdigit() or contract.multiplier != 100,
+        is_adjusted=is_adjusted(contract),
     )
+
+
+def is_adjusted(contract: OptionContract) -> bool:
+    """Return whether a corporate action changed what is delivered: another multiplier, or a root that ends with a digit."""
+    return contract.root[-1].isdigit() or contract.multiplier != 100
 
 
 def session_of(day: date, calendar: SessionCalendar) -> date:
