@@ -1,8 +1,8 @@
-"""Laws that option prices obey whatever the inputs, on generated contracts; and the worst of random contracts against mpmath.
+"""Laws that option prices obey whatever the inputs, on generated contracts. Random contracts against mpmath: test_worst.py.
 
-The full counts (10,000 examples of each law, 1,000,000 random contracts):
+The full count (10,000 examples of each law):
 
-    SOAK=1 .venv/bin/python .ci/test.py tests/options -m soak -s
+    SOAK=1 .venv/bin/python .ci/test.py tests/options/test_laws.py -m soak -s
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from types import SimpleNamespace
 
-import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.scorecard import count
 from workbench.options import american, black
-from workbench.options.implied import IvStatus, fast_greeks, implied_greeks, implied_vol
+from workbench.options.implied import IvStatus, fast_greeks, implied_greeks
 
 pytestmark = pytest.mark.soak("pricing")
 BOTH = pytest.mark.parametrize("greeks", [black.greeks, fast_greeks], ids=["readable", "fast"])
@@ -152,67 +151,3 @@ def test_law_the_right_to_exercise_early_costs_nothing_less(c, right):
     if right == "C":
         plain = american.price(c.spot, strike, c.years, c.rate, c.vol, "C")
         assert float(plain.price_usd) == pytest.approx(float(of(black.greeks, c, "C", q=0.0).price_usd), rel=1e-12)
-
-
-# -- mpmath --------------------------------------------------------------------------------------------------------------------------
-
-
-def exact(spot, strike, years, rate, q, vol, cp):
-    """Price, delta, vega, theta in 40 digits."""
-    s, k, t, r, y, v = (mp.mpf(float(x)) for x in (spot, strike, years, rate, q, vol))
-    root = v * mp.sqrt(t)
-    d1 = (mp.log(s / k) + (r - y) * t) / root + root / 2
-    d2 = d1 - root
-
-    def tail(x):
-        return mp.erfc(-x / mp.sqrt(2)) / 2
-
-    held, owed = s * mp.exp(-y * t), k * mp.exp(-r * t)
-    p1, p2, dense = tail(cp * d1), tail(cp * d2), mp.exp(-d1 * d1 / 2) / mp.sqrt(2 * mp.pi)
-    theta = -held * dense * v / (2 * mp.sqrt(t)) - cp * r * owed * p2 + cp * y * held * p1
-    return cp * (held * p1 - owed * p2), cp * mp.exp(-y * t) * p1, held * dense * mp.sqrt(t), theta, d1
-
-
-@pytest.mark.soak("pricing-mpmath")
-def test_the_worst_of_random_contracts_against_mpmath(cases):
-    """Deep wings, the last minute, three years. Volatilities: only where a digit of price or strike moves them by less than 1e-10."""
-    n = count("pricing-mpmath")
-    rng = np.random.default_rng(20_250_715)
-    years = 10 ** rng.uniform(math.log10(1 / 525_600), math.log10(3), n)
-    vol = rng.uniform(0.05, 1.5, n)
-    strike = 6000 * np.exp(rng.uniform(-6, 6, n) * vol * np.sqrt(years))
-    rate, q, cp = rng.uniform(-0.01, 0.1, n), rng.uniform(0, 0.08, n), rng.choice([1, -1], n)
-    right = np.where(cp > 0, "C", "P")
-    got = fast_greeks(6000, strike, years, rate, vol, right, dividend_yield=q)
-    worst = dict.fromkeys(("price", "delta", "vega", "theta", "vol"), (0.0, -1))
-    rounded = np.zeros(n)
-    cases.n = n
-    with mp.workdps(40):
-        for i in range(n):
-            price, delta, vega, theta, d1 = exact(6000, strike[i], years[i], rate[i], q[i], vol[i], int(cp[i]))
-            rounded[i] = float(price)
-            slack = 1 + abs(float(d1)) ** 2  # a last digit of d1 moves a density so often
-            errors = {
-                "price": abs(got.price_usd[i] - price) / (6000 + abs(price)),
-                "delta": abs(got.delta[i] - delta),
-                "vega": abs(got.vega_usd_per_vol[i] - vega) / (vega * slack + mp.mpf("1e-280")),
-                "theta": abs(got.theta_usd_per_year[i] - theta) / ((abs(theta) + 600) * slack),
-            }
-            for name, error in errors.items():
-                worst[name] = max(worst[name], (float(error), i))
-    back = implied_vol(rounded, 6000, strike, years, rate, right, dividend_yield=q)
-    told = (np.spacing(rounded) + np.spacing(np.maximum(strike, 6000))) / np.maximum(got.vega_usd_per_vol, 1e-300)
-    is_sound = told < 1e-10
-    assert (back.status[is_sound] == IvStatus.OK).all()
-    off = np.where(is_sound, np.abs(back.vol - vol), 0.0)
-    worst["vol"] = (float(off.max()), int(off.argmax()))
-    for name, (error, i) in worst.items():
-        print(
-            f"worst of {n:,} ({name}): {error:.3g} at K {strike[i]:.6g}, T {years[i]:.3g}, v {vol[i]:.4g}, r {rate[i]:.3g}, q {q[i]:.3g}, {right[i]}"
-        )
-    assert worst["price"][0] < 1e-15 * 4
-    assert worst["delta"][0] < 1e-14
-    assert worst["vega"][0] < 1e-13
-    assert worst["theta"][0] < 1e-13
-    assert worst["vol"][0] < 1e-9
-    assert is_sound.sum() > n / 4
