@@ -11,13 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from workbench.clock import Clock
 from workbench.types import BAR_DTYPE, SymbolTable
+
+if TYPE_CHECKING:
+    from workbench.options.chain import Chain
 
 
 class FeedState(StrEnum):
@@ -84,7 +88,8 @@ class SourceInfo:
     is_replay: bool = False
     delay_ns: int = 0
     is_partial_tape: bool = False  # only some venues' prints of stocks (IEX): volumes are a fraction of the tape's
-    symbols: tuple[str, ...] = field(default_factory=tuple)  # all it knows; empty when it can't list them
+    symbols: tuple[str, ...] = field(default_factory=tuple)  # all it knows but options; empty when it can't list them
+    has_chains: bool = False  # it is a `ChainSource`: option contracts can be listed, read and watched
     bar_lengths_ns: dict[str, int] = field(default_factory=dict)  # symbol -> length of its bars, where nothing shorter is known of it
 
 
@@ -152,6 +157,27 @@ class Source(Protocol):
         """Return the closed 1-minute bars with start_ns <= ts_open < end_ns and ts_close <= clock.now_ns(). Blocks.
 
         HistoryError when the provider fails, SymbolError when it does not know the symbol, AuthError when the plan does not allow.
+        """
+
+
+@runtime_checkable
+class ChainSource(Protocol):
+    """What a source that knows options can also do. Both reads block: they are made on threads of the hub's feeds."""
+
+    @property
+    def most_contracts(self) -> int:
+        """How many option contracts its live feed can deliver at once."""
+
+    def expiries(self, underlying: str) -> tuple[date, ...]:
+        """Return the expiry dates that are listed and not over, ascending; none for a symbol without options.
+
+        SourceError when the provider fails or has no chain to tell, SymbolError when it does not know the symbol.
+        """
+
+    def chain(self, underlying: str, expiry: date) -> Chain:
+        """Return every contract of one expiry date as of now; without rows when none is listed. Errors as of `expiries`.
+
+        `spot` NaN where the provider does not tell it with the chain.
         """
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
-from typing import Literal
+from datetime import date
+from typing import TYPE_CHECKING, Literal
 
 from workbench.clock import NS_PER_MIN, Clock, ReplayClock, WallClock
 from workbench.errors import CalendarError, ConfigError, choices
@@ -18,16 +19,21 @@ from workbench.sessions import SessionCalendar, to_ny
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, SourceInfo
 from workbench.sources.simulation.core import Batch, SimulatedCore
 from workbench.sources.simulation.market import HISTORY_SESSIONS, SEEK_AHEAD, Faults, Market
+from workbench.sources.simulation.options import OptionMarket
 from workbench.sources.simulation.pace import FRAME_S, Pace, awake_ns, default_start_ns
 from workbench.sources.simulation.universe import DEFAULT_SYMBOLS
 
+if TYPE_CHECKING:
+    from workbench.options.chain import Chain
+
 log = logging.getLogger(__name__)
 
+MOST_CONTRACTS = 1000
 SEEK_BACK = 60  # sessions before the start that can be sought
 
 
 class SimulatedSource:
-    """Implements `Source` and `PlaybackControl`.
+    """Implements `Source`, `ChainSource` and `PlaybackControl`.
 
     Parameters
     ----------
@@ -54,6 +60,7 @@ class SimulatedSource:
         if after_close not in ("next", "stay"):
             raise ConfigError(f"after_close: received {choices(after_close, ('next', 'stay'))}")
         self.market = Market(symbols, seed=seed, calendar=calendar, faults=faults)
+        self._options = OptionMarket(self.market)
         self._calendar = self.market.calendar
         self._pace = Pace(self._calendar, speed, hurries=after_close == "next")
         start = default_start_ns(self._calendar, (today or WallClock()).now_ns()) if start_ns is None else int(start_ns)
@@ -61,7 +68,11 @@ class SimulatedSource:
         self.clock = clock if clock is not None else ReplayClock()
         self.clock.seek(start)
         self._info = SourceInfo(
-            "simulated", f"SIMULATED market, seed {seed}, {speed:g}×", is_replay=self._pace.speed != 1.0, symbols=self.market.symbols
+            "simulated",
+            f"SIMULATED market, seed {seed}, {speed:g}×",
+            is_replay=self._pace.speed != 1.0,
+            symbols=self.market.symbols,
+            has_chains=True,
         )
         self._paused = False
         self._wanted: dict[str, None] = {}  # symbols subscribed, in order
@@ -103,7 +114,10 @@ class SimulatedSource:
         """Deliver these too, from the start of the present minute; SymbolError (and none added) when one is unknown."""
         names = list(symbols)
         for symbol in names:
-            self.market.facts(symbol)
+            if symbol.startswith("O:"):
+                self._options.contract(symbol)
+            else:
+                self.market.facts(symbol)
         with self._lock:
             self._wanted |= dict.fromkeys(names)
             if self._core is not None:
@@ -123,10 +137,26 @@ class SimulatedSource:
         now_ns = self.clock.now_ns()
         sessions = self._calendar.sessions
         first_ns = int(sessions["pre_open"][max(0, self._home - HISTORY_SESSIONS)])
-        rows = self.market.history(symbol, max(start_ns, first_ns), min(end_ns, now_ns))
+        of = self._options if symbol.startswith("O:") else self.market
+        rows = of.history(symbol, max(start_ns, first_ns), min(end_ns, now_ns))
         rows = rows[rows["ts_close"] <= now_ns]
         note = f"simulated from {to_ny(first_ns):%Y-%m-%d} on; drawn from the seed, so nothing can be missing"
         return History(rows, is_complete=True, note=note)
+
+    # -- ChainSource -------------------------------------------------------------------------------------------------------
+
+    @property
+    def most_contracts(self) -> int:
+        """How many option contracts are delivered at once: a bound for the sake of this machine."""
+        return MOST_CONTRACTS
+
+    def expiries(self, underlying: str) -> tuple[date, ...]:
+        """Return the expiry dates listed and not over, ascending; SymbolError for a symbol that is not in the market."""
+        return self._options.expiries(underlying, self.clock.now_ns())
+
+    def chain(self, underlying: str, expiry: date) -> Chain:
+        """Return every contract of one expiry as of now; without rows when the date is not listed."""
+        return self._options.chain(underlying, expiry, self.clock.now_ns())
 
     # -- PlaybackControl ---------------------------------------------------------------------------------------------------
 
@@ -244,7 +274,7 @@ class SimulatedSource:
     def _open_core(self) -> None:
         if self._sink is None:
             return
-        self._core = SimulatedCore(self.market, self._sink.symbols, self.clock.now_ns())
+        self._core = SimulatedCore(self.market, self._sink.symbols, self.clock.now_ns(), self._options)
         self._core.subscribe(self._wanted)
         self._deliver(self._core.now_ns)
         self._pace.restart(self.clock.now_ns())

@@ -14,6 +14,8 @@ from workbench.clock import NS_PER_MIN
 from workbench.sources.base import FeedGap, FeedState, FeedStatus
 from workbench.sources.simulation.day import LATEST_NS, DayPrints
 from workbench.sources.simulation.market import Market
+from workbench.sources.simulation.option_tape import OptionTape
+from workbench.sources.simulation.options import OptionMarket
 from workbench.sources.simulation.tape import BLOCK_NS, block_rows
 from workbench.types import QUOTE_DTYPE, TRADE_DTYPE, SymbolTable
 
@@ -37,8 +39,11 @@ class SimulatedCore:
     join without a hole.
     """
 
-    def __init__(self, market: Market, symbols: SymbolTable, start_ns: int) -> None:
+    def __init__(self, market: Market, symbols: SymbolTable, start_ns: int, options: OptionMarket | None = None) -> None:
+        """`options`: of the same market, with what it has drawn already."""
         self.market = market
+        self._options = options or OptionMarket(market)
+        self._option_tape = OptionTape(self._options, symbols)
         self.now_ns = int(start_ns)
         self._symbols = symbols
         self._streams: dict[str, _SymbolStream] = {}  # symbol -> its blocks
@@ -47,21 +52,26 @@ class SimulatedCore:
     @property
     def subscribed(self) -> tuple[str, ...]:
         """Symbols that are delivered."""
-        return tuple(self._streams)
+        return (*self._streams, *self._option_tape.subscribed)
 
     def subscribe(self, symbols: Iterable[str]) -> None:
         """Deliver these too; SymbolError (and none added) when one is unknown."""
-        names = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self._streams]
+        wanted = dict.fromkeys(symbols)
+        contracts = [self._options.contract(symbol) for symbol in wanted if symbol.startswith("O:")]
+        names = [symbol for symbol in wanted if symbol not in self._streams and not symbol.startswith("O:")]
         for symbol in names:
             self.market.facts(symbol)
-        self._has_backlog |= bool(names)
+        self._has_backlog |= bool(names or contracts)
+        self._option_tape.subscribe(contracts, self.now_ns)
         for symbol in names:
             self._streams[symbol] = _SymbolStream(self.market, symbol, self._symbols.intern(symbol), self.now_ns // NS_PER_MIN * NS_PER_MIN)
 
     def unsubscribe(self, symbols: Iterable[str]) -> None:
         """Stop delivering these."""
-        for symbol in symbols:
+        gone = list(symbols)
+        for symbol in gone:
             self._streams.pop(symbol, None)
+        self._option_tape.unsubscribe([self._options.contract(symbol) for symbol in gone if symbol.startswith("O:")])
 
     def until(self, ts_ns: int) -> Iterator[Batch]:
         """Go to `ts_ns` and yield what arrives on the way, in steps of at most five minutes, cut where the feed goes or comes back.
@@ -79,7 +89,7 @@ class SimulatedCore:
 
     def _arrived(self, end_ns: int, gap: tuple[int, int] | None) -> Batch:
         is_away = gap is not None and gap[0] <= self.now_ns < gap[1]
-        taken = [stream.take(end_ns) for stream in self._streams.values()]
+        taken = [stream.take(end_ns) for stream in self._streams.values()] + [self._option_tape.take(end_ns)]
         is_edge = gap is not None and self.now_ns < end_ns and end_ns in gap
         self.now_ns = end_ns
         trades, quotes = ([nothing] if is_away else [nothing, *rows] for nothing, rows in zip(_NOTHING, _by_kind(taken), strict=True))
@@ -87,7 +97,7 @@ class SimulatedCore:
 
     def next_event_ns(self, limit_ns: int) -> int:
         """Return when the next print or quote arrives, or `limit_ns` when nothing does before."""
-        return min((stream.next_ns(limit_ns) for stream in self._streams.values()), default=limit_ns)
+        return min([self._option_tape.next_ns(limit_ns), *(stream.next_ns(limit_ns) for stream in self._streams.values())])
 
     def _next_gap(self) -> tuple[int, int] | None:
         index = int(np.searchsorted(self.market.calendar.sessions["post_close"], self.now_ns, side="right"))

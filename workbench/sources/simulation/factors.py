@@ -31,7 +31,7 @@ JUMP_PER_MIN = 0.0008
 JUMP_SD = 6.0
 
 # What a generator is for; part of its seed, so that a new use never shifts the numbers of an old one.
-SKELETON, NODES, PRINTS, STREAM, BAD, GAPS, HALTS = range(7)
+SKELETON, NODES, PRINTS, STREAM, BAD, GAPS, HALTS, CONTRACT, FLOW = range(9)
 
 
 def generator(seed: int, name: str, *key: int) -> np.random.Generator:

@@ -138,24 +138,43 @@ class Market:
         found: Shape = self._shapes.get(key, lambda: shape_of(session))
         return found
 
+    def close_price(self, symbol: str, index: int) -> float:
+        """Return where the symbol stands at the regular close of session `index` [USD], give or take its last minute's noise."""
+        bones = [(weight, self._skeleton(name, vol, chance)) for weight, name, vol, chance in self._mix(symbol)]
+        return self.facts(symbol).price * float(np.exp(sum(weight * one.close[index] for weight, one in bones)))
+
+    def day_vols(self, symbol: str, index: int) -> tuple[float, float]:
+        """Return the sd of the symbol's log move inside session `index`, and of a whole average day."""
+        mix = self._mix(symbol)
+        inside = sum((weight * self._skeleton(name, vol, chance).vol[index]) ** 2 for weight, name, vol, chance in mix)
+        return float(np.sqrt(inside)), float(np.sqrt(sum((weight * vol) ** 2 for weight, _, vol, _ in mix)))
+
+    def _mix(self, symbol: str) -> tuple[tuple[float, str, float, float], ...]:
+        """Return (weight, name, daily sd, chance of a wide gap) of the factors that a symbol is mixed from."""
+        facts = self.facts(symbol)
+        return (
+            (facts.beta, "market", MARKET_VOL, 0.0),
+            (facts.beta_sector, f"sector {facts.sector}", SECTOR_VOL, 0.0),
+            (1.0, f"own {symbol}", facts.own_vol, EARNINGS_CHANCE),
+        )
+
     def _draw(self, symbol: str, index: int) -> DayPrints:
         facts, shape = self.facts(symbol), self.shape(index)
-        parts = [
-            (facts.beta, *self._factor("market", MARKET_VOL, index)),
-            (facts.beta_sector, *self._factor(f"sector {facts.sector}", SECTOR_VOL, index)),
-            (1.0, *self._factor(f"own {symbol}", facts.own_vol, index, EARNINGS_CHANCE)),
-        ]
+        parts = [(weight, *self._factor(name, vol, index, chance)) for weight, name, vol, chance in self._mix(symbol)]
         level = np.log(facts.price) + sum(weight * path.level for weight, path, _ in parts)
         variance = sum((weight * vol * path.excitement) ** 2 for weight, path, vol in parts)
         minute_vol = np.sqrt(variance * shape.variance)
         path = Nodes(level, parts[0][1].excitement * np.sqrt(parts[2][1].excitement))
         return draw_prints(self.seed, facts, self.calendar.sessions[index], shape, path, minute_vol, self.halt(symbol, index))
 
-    def _factor(self, name: str, daily_vol: float, index: int, gap_chance: float = 0.0) -> tuple[Nodes, float]:
+    def _skeleton(self, name: str, daily_vol: float, gap_chance: float) -> Skeleton:
+        dates = self.calendar.sessions["date"]
+        bones: Skeleton = self._skeletons.get(name, lambda: skeleton(self.seed, name, dates, daily_vol, gap_chance=gap_chance))
+        return bones
+
+    def _factor(self, name: str, daily_vol: float, index: int, gap_chance: float) -> tuple[Nodes, float]:
         """Return one factor's nodes in session `index` and the sd of its intraday move."""
-        bones: Skeleton = self._skeletons.get(
-            name, lambda: skeleton(self.seed, name, self.calendar.sessions["date"], daily_vol, gap_chance=gap_chance)
-        )
+        bones = self._skeleton(name, daily_vol, gap_chance)
         vol = float(bones.vol[index])
         date = int(self.calendar.sessions["date"][index])
         ends = (float(bones.start[index]), float(bones.close[index]), vol)
