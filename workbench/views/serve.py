@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 UNUSED_SESSION_MS = 15_000  # a closed tab's session is destroyed after this long
 CHECK_UNUSED_MS = 5_000
+ENGINE_KEY = ("workbench-engine",)  # as Panel writes the name of what it caches
 PAGE_CSS = "html,body{margin:0;height:100%;overflow:hidden;background:BACKGROUND}"
 
 
@@ -40,10 +41,10 @@ def shared_engine(settings: Settings | None = None) -> Engine:
     Asked by a page, it answers whom the door lets in; DoorError for anybody else.
     """
     guard.caller()
-    return pn.state.as_cached("workbench-engine", _started, settings=None) if settings is None else _put(settings)
+    return pn.state.as_cached(ENGINE_KEY[0], _started) if settings is None else _put(settings)
 
 
-def _started(settings: Settings | None) -> Engine:
+def _started(settings: Settings | None = None) -> Engine:
     if settings is None:  # stock Panel has set up the log; ours is set up by the command
         settings = Settings()
         mask_handlers(settings)
@@ -52,7 +53,7 @@ def _started(settings: Settings | None) -> Engine:
 
 def _put(settings: Settings) -> Engine:
     engine = _started(settings)
-    pn.state.cache["workbench-engine"] = (engine, None)
+    pn.state.cache[ENGINE_KEY] = (engine, None)
     return engine
 
 
