@@ -328,11 +328,45 @@ def test_regular_hours_only_leaves_out_the_rest_and_keeps_following(hub):
 def test_a_page_that_lost_what_was_sent_while_it_connected_gets_all_of_it_again(chart):
     """It stood at «Loading SPY …» for good, while the watchlist beside it moved."""
     before = chart.generation
-    lost = {"type": "here", "generation": before - 1, "state": "loading"}
+    lost = {"type": "here", "generation": before - 1, "state": "loading", "n": 0}
     chart._handle_msg(lost)
     assert chart.generation == before  # may be a word that was under way when the chart changed
-    chart._handle_msg({"type": "here", "generation": chart.meta["generation"], "state": chart.meta["state"]})
+    chart._handle_msg(here(chart))
     chart._handle_msg(lost)
     assert chart.generation == before
     chart._handle_msg(lost)
     assert (chart.generation, chart.meta["generation"], chart.meta["state"]) == (before + 1, before + 1, "ready")
+
+
+def here(chart, **other):
+    """What a page says that holds all it was sent."""
+    return {"type": "here", "generation": chart.meta["generation"], "state": chart.meta["state"], "n": chart._frame, **other}
+
+
+def test_a_page_that_lost_frames_gets_them_again_though_it_shows_the_right_chart(chart, hub):
+    """It paints nothing, so it acknowledges nothing, so it is sent nothing: it would stand still for good."""
+    held, before = chart._frame, chart.generation
+    while not chart.is_behind:
+        hub.tick(2.0)
+        chart.tick()
+    for _ in range(3):  # the first two words differ in what had been sent by then
+        assert chart.generation == before
+        chart._handle_msg(here(chart, n=held))
+    assert chart.generation == before + 1
+    assert chart._live.data["n"][0] == chart._frame
+
+
+def test_a_page_that_is_merely_slow_is_not_sent_the_same_time_and_again(chart):
+    """Each answer makes a slow page slower: the next is given after twice as many words."""
+    late, answers, seen = {"type": "here", "generation": -1, "state": "loading", "n": 0}, [], chart.generation
+    for word in range(1, 31):
+        chart._handle_msg(late)
+        if chart.generation != seen:
+            answers.append(word)
+            seen = chart.generation
+    assert answers == [2, 6, 14, 30]
+    chart._handle_msg(here(chart))
+    chart._handle_msg(here(chart))
+    chart._handle_msg(late)
+    chart._handle_msg(late)
+    assert chart.generation == seen + 1

@@ -41,7 +41,8 @@ FIRST_BARS = 600  # sent when a chart opens: what fits the screen and a margin
 MAX_SENT = 1600  # closed bars a browser may hold before the window is cut again
 OLDER_BARS = 1500  # asked for at once when panning back
 MAX_UNSEEN = 20  # frames under way to a browser that has not painted yet; then frames are skipped until it has
-MAX_STRANGE = 2  # a second apart: one such word may have been under way
+MAX_STRANGE = 2  # words running, a second apart: one may have been under way; twice as many after each answer that did not help
+MOST_PATIENCE = 64
 PATIENCE_S = 0.03  # how long opening waits for a hub that has the bars, so that a switch is one step
 LIVE_COLUMNS = ("now", "count", "n")
 READING_S = 0.1  # how often older bars look whether the hub still reads the same symbol
@@ -80,7 +81,8 @@ class CandleChart(JSComponent):
         self._older_trouble = ""  # why older bars could not be read when they were last asked for
         self._sent = (0, 0, 1)  # first place, place after the last, k
         self._frame = self._seen = 0
-        self._n_strange = 0  # times running that the page said it shows something else
+        self._n_strange, self._patience = 0, MAX_STRANGE  # times running that the page said it holds something else, and how many are borne
+        self._word = (0, 0)  # frame that the page held, and frame sent, at its last word
         self._study_values: dict[str, np.ndarray] = {}
         self._history = ColumnDataSource(data={})
         self._live = ColumnDataSource(data={})
@@ -410,7 +412,7 @@ class CandleChart(JSComponent):
         if kind == "ack":
             self._seen = int(message["n"])
         elif kind == "here":
-            self._compare((message.get("generation"), message.get("state")))
+            self._compare((message.get("generation"), message.get("state")), int(message.get("n") or 0))
         elif kind == "window" and message.get("generation") == self.generation:
             self._on_window(float(message["start"]), float(message["end"]), int(message["k"]))
         elif kind == "levels":
@@ -418,12 +420,24 @@ class CandleChart(JSComponent):
             if self.on_levels is not None:
                 self.on_levels(self.levels)
 
-    def _compare(self, shown: tuple[Any, Any]) -> None:
-        """Send everything again when the page twice says that it shows something else: what is sent while it connects can be lost."""
-        self._n_strange = 0 if shown == (self.meta["generation"], self.meta["state"]) else self._n_strange + 1
-        if self._n_strange < MAX_STRANGE:
+    def _compare(self, shown: tuple[Any, Any], held: int) -> None:
+        """Send everything again when the page says time and again that it holds something else: what is sent while it connects can be lost.
+
+        It holds something else when it speaks of another generation, or when frames that it was sent never came: then it would never
+        acknowledge them either, and nothing more would be sent. A slow page needs longer to take an answer in than to ask again.
+        """
+        sent = int(self._live.data["n"][0]) if len(self._live.data["n"]) else 0
+        word, self._word = self._word, (held, sent)
+        is_short = held < sent and word == self._word
+        if shown == (self.meta["generation"], self.meta["state"]) and not is_short:
+            if not self._n_strange:
+                self._patience = MAX_STRANGE
+            self._n_strange = 0
             return
-        self._n_strange = 0
+        self._n_strange += 1
+        if self._n_strange < self._patience:
+            return
+        self._n_strange, self._patience = 0, min(2 * self._patience, MOST_PATIENCE)
         self.generation += 1
         if self._cursor is None:
             self.meta = self._describe(self.meta["state"], self.meta["message"])

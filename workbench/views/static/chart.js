@@ -182,19 +182,22 @@ class Chart {
     this.onCommand = (e) => { if ((e.detail.index ?? 0) === window.__workbench.charts.indexOf(this)) this.told(e.detail) }
     window.addEventListener("workbench:chart", this.onCommand)
     this.clock = setInterval(() => this.drawLast(), 250)
-    this.calls = setInterval(() => this.call(), 1000)
+    this.calls = setInterval(() => { this.calling ||= requestAnimationFrame(() => this.call()) }, 1000)   // a tab that nobody sees says nothing
   }
 
   // What was changed while the page connected can be lost on the way: the server compares, and sends all again.
   call() {
+    this.calling = 0
+    this.attach()          // laid out late: the event for it may have come before the figures' views were there
     const {generation, state} = this.model.meta
-    this.say({type: "here", generation, state})
+    this.say({type: "here", generation, state, n: this.forming?.data.n?.[0] ?? 0})
   }
 
   remove() {
     clearInterval(this.clock)
     clearInterval(this.calls)
     cancelAnimationFrame(this.awaited)
+    cancelAnimationFrame(this.calling)
     window.removeEventListener("workbench:chart", this.onCommand)
     const hook = window.__workbench
     if (hook) hook.charts = hook.charts.filter((c) => c !== this)
