@@ -37,6 +37,8 @@ def serving():
 @contextlib.contextmanager
 def _serving(folder, **chosen):
     """Run a desk on the simulated market in this process."""
+    import panel as pn
+
     from workbench.assembly import assemble
     from workbench.config import Settings
     from workbench.views.serve import server
@@ -64,6 +66,7 @@ def _serving(folder, **chosen):
     running.server.io_loop.add_callback(lambda: (running.server.stop(), running.server.io_loop.stop()))
     thread.join(10)
     engine.stop()
+    pn.state.cache.pop(("workbench-places",), None)  # places are counted by process, and this one serves again
 
 
 class Page:
