@@ -72,7 +72,7 @@ _STATUS_TEXT = {
     ExposureStatus.OK: "",
     ExposureStatus.NO_VOL: "no implied volatility",
     ExposureStatus.NO_SIZE: "no open interest or volume",
-    ExposureStatus.EXPIRED: "expired",
+    ExposureStatus.EXPIRED: "expired, or no time left by this clock",
     ExposureStatus.ADJUSTED: "adjusted contract, not priced",
     ExposureStatus.BAD_INPUT: "impossible input",
 }
