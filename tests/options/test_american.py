@@ -84,6 +84,11 @@ def test_where_exercise_is_worth_nothing_the_european_price_stands():
     assert (got.premium_usd == 0).all()
 
 
+def test_at_a_rate_of_0_a_put_is_not_shown_a_digit_below_what_exercise_pays():
+    strike = math.exp(0.02734375)
+    assert float(american.price(1.0, strike, 0.02734375, 0.0, 0.02, "P").price_usd) >= strike - 1.0
+
+
 def test_never_less_than_the_european_price_or_than_exercise():
     rng = np.random.default_rng(8)
     n = 150

@@ -188,7 +188,7 @@ def _one(
     european = float(black.price(spot, strike, years, rate, vol, right, dividend_yield=dividend_yield))
     is_brief = is_screen and years * black.DAYS_PER_YEAR <= SCREEN_DAYS
     if not within and (is_brief or is_european(cp, rate, dividend_yield)):
-        return max(european, intrinsic) if is_brief else european, 0.0, AmericanStatus.EUROPEAN
+        return max(european, intrinsic), 0.0, AmericanStatus.EUROPEAN  # rounding may leave the European price a digit below
     try:
         value = max(_engine(cp, spot, strike, years, rate, dividend_yield, within, precision)(vol), intrinsic)
         if within:
