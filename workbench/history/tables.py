@@ -61,6 +61,15 @@ def read_headerless(path: Path) -> Any:
         raise FileError(f"{path.name}: corrupt: a file of numbers without column names can't be read ({first})") from None
 
 
+def read_text(path: Path) -> str:
+    """Return a CSV file's text, out of gzip where it is; FileError in words for damage and for what is no text."""
+    content: bytes = _said(path, _content)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise FileError(f"{path.name}: corrupt: a .csv has to be UTF-8 text, this is binary") from None
+
+
 def _content(path: Path) -> bytes:
     content = path.read_bytes()
     return gzip.decompress(content) if extension(path) == ".csv.gz" else content
