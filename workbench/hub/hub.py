@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import numpy as np
 
 from workbench.clock import NS_PER_S, WallClock, monotonic_ns
-from workbench.errors import SymbolError, choices
 from workbench.hub.board import BoardRow, Boards
+from workbench.hub.chains import LIVE_EVERY_S, MOVED_EVERY_S, ChainReader, Chains
 from workbench.hub.crosscheck import CrossCheck
+from workbench.hub.following import Following
 from workbench.hub.health import FeedNotes, Health, LatencyBook, Rhythm, decide, history_trouble
 from workbench.hub.inbox import Inbox, Item
 from workbench.hub.minutes import MinuteStore
+from workbench.hub.newest import NewestRows
 from workbench.hub.paging import page_back
 from workbench.hub.plan import OVERDUE_NS, sessions_wanted
 from workbench.hub.reading import MarketReader
@@ -83,7 +86,6 @@ class Hub(MarketReader):
         self._stale_after_s = stale_after_s
         self._drives_time = isinstance(source.clock, WallClock)
         self._lock = threading.RLock()
-        self._watch_lock = threading.Lock()  # orders subscribing; never taken by the hub's thread
         self._inbox = Inbox(self.clock.now_ns, max_rows=max_queued_rows, can_wait=not self._drives_time)
         self._writer = writer = Writer(
             source,
@@ -101,6 +103,8 @@ class Hub(MarketReader):
         self.cross_check: CrossCheck | None = None  # compares what is shown with a second provider; runs while the hub does
         self._rhythm = Rhythm(self.calendar)
         self._boards = Boards(self.calendar)
+        self._following = Following(source, writer, self._lock)
+        self._chains = Chains(self, self._following, every_s=LIVE_EVERY_S if self._drives_time else MOVED_EVERY_S)
         self._last_publish_ns = 0
         self._stopped_ns: int | None = None  # when the hub last stopped; what happened since has to be read from history
         self._thread: threading.Thread | None = None
@@ -167,6 +171,7 @@ class Hub(MarketReader):
         """Apply what is queued now, then stop; bars stay readable. A source that still delivers is not waited for."""
         if self.cross_check is not None:
             self.cross_check.stop()
+        self._chains.stop()
         self._writer.backfiller.stop(timeout_s)
         self._inbox.close()
         if self._thread is not None:
@@ -308,27 +313,11 @@ class Hub(MarketReader):
 
     def watch(self, symbol: str) -> None:
         """Subscribe to a symbol and read its recent sessions; harmless when watched. SymbolError when there is no such symbol."""
-        check_symbol(symbol)
-        known = self.source.info.symbols
-        if known and symbol not in known:
-            raise SymbolError(f"symbol: received {choices(symbol, known)} (all that source {self.source.info.name!r} has)")
-        if symbol in self._writer.watched:
-            return
-        with self._watch_lock:
-            if symbol in self._writer.watched:
-                return
-            self.source.subscribe([symbol])  # without the hub's lock: a source may hold its own while it waits for room in the queue
-            with self._lock:
-                self._writer.follow(symbol)
+        self._following.watch(symbol)
 
     def unwatch(self, symbol: str) -> None:
         """Stop following a symbol; its bars stay readable. Harmless when not watched."""
-        with self._watch_lock:
-            if symbol not in self._writer.watched:
-                return
-            with self._lock:
-                self._writer.leave(symbol)
-            self.source.unsubscribe([symbol])
+        self._following.unwatch(symbol)
 
     def watched(self) -> tuple[str, ...]:
         """Return the symbols followed, in the order they were added."""
@@ -356,6 +345,19 @@ class Hub(MarketReader):
 
         series = self.series(symbol, timeframe)
         return page_back(series, before_ns, limit, read=read, calendar=self.calendar, clock=self.clock, anchor=self._anchor)
+
+    def chain(self, underlying: str, expiry: date) -> ChainReader:
+        """Return a reader of one expiry's chain, kept up while somebody reads it; SourceError where the source tells no chains."""
+        return self._chains.open(check_symbol(underlying), expiry)
+
+    def expiries(self, underlying: str) -> tuple[date, ...]:
+        """Return the expiry dates that are listed, ascending. May block on the provider; SourceError, SymbolError as it says."""
+        return self._chains.expiries(check_symbol(underlying))
+
+    @property
+    def newest(self) -> tuple[NewestRows, NewestRows]:
+        """Newest quotes and newest prints by symbol id."""
+        return self._writer.last_quotes, self._writer.last_trades
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the newest quote, or None before the first."""

@@ -10,6 +10,7 @@ class NewestRows:
 
     def __init__(self, dtype: np.dtype) -> None:
         self._table = np.zeros(16, dtype)
+        self.n_put = 0  # grows with every change
 
     def put(self, rows: np.ndarray, n_symbols: int) -> None:
         """Take rows whose symbol ids are below `n_symbols`."""
@@ -22,6 +23,7 @@ class NewestRows:
             fresh = fresh[np.argsort(fresh["ts_event"], kind="stable")]
         table[fresh["symbol_id"]] = fresh
         self._table = table
+        self.n_put += 1
 
     def get(self, symbol_id: int | None) -> np.void | None:
         """Return a copy of a symbol's newest row, or None before the first."""
@@ -31,6 +33,14 @@ class NewestRows:
         row: np.void = table[symbol_id].copy()
         return row
 
+    def rows(self, symbol_ids: np.ndarray) -> np.ndarray:
+        """Return a copy of the newest row of each id, shape (n,); a blank one (`ts_event` 0) where nothing was heard, or for -1."""
+        table = self._table
+        rows: np.ndarray = table[np.where((symbol_ids >= 0) & (symbol_ids < len(table)), symbol_ids, 0)]
+        rows[(symbol_ids < 0) | (symbol_ids >= len(table))] = np.zeros(1, table.dtype)[0]
+        return rows
+
     def clear(self) -> None:
         """Forget all."""
+        self.n_put += 1
         self._table = np.zeros_like(self._table)

@@ -78,6 +78,7 @@ class Writer:
         self._capacity, self._grace_ns, self._anchor = capacity, grace_ns, anchor
         self._cleaner = TradeCleaner(self.symbols, self.quarantine)
         self._builder = MinuteBuilder(calendar.sessions, grace_ns=grace_ns)
+        self.passing: set[str] = set()  # symbols delivered but not followed: a newest quote and print, no bars
         self._left: dict[str, int] = {}  # symbol -> when it was last unwatched
         self._corrected: dict[tuple[str, int], int] = {}  # (symbol, minute) of a print that was taken back -> when that was told
         self._last_due_minute = 0
@@ -314,7 +315,7 @@ class Writer:
             self._add_closed(symbol, mine)
 
     def _add_closed(self, symbol: str, rows: np.ndarray) -> None:
-        if len(rows) and self.book(symbol).add_minutes(rows, self.applied_ns):
+        if len(rows) and symbol not in self.passing and self.book(symbol).add_minutes(rows, self.applied_ns):
             self.dirty.add(symbol)
             self.saver.note(symbol, rows)
 
