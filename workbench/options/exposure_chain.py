@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from workbench.errors import RecordError
 from workbench.options.black import Floats
 from workbench.options.exposure import Convention, Exposure, exposure
-from workbench.options.priced import PricedChain, PricedExpiry
+from workbench.options.priced import MAX_SPOT_AGE_S, PricedChain, PricedExpiry
+from workbench.types import NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -40,31 +41,33 @@ class ChainExposure:
         return _exposure(self.priced, self.total.spot, self.yields, self.priced.series == index, self.total.convention)
 
 
-def chain_exposure(priced: PricedChain, convention: Convention | None = None) -> ChainExposure:
+def chain_exposure(priced: PricedChain, convention: Convention | None = None, *, max_spot_age_s: float = MAX_SPOT_AGE_S) -> ChainExposure:
     """Return the exposure of a priced chain.
 
-    The spot is the one that prices the nearest expiry: the chain's own, or what the quotes imply where that one is too old.
+    The spot is the chain's own; where it is missing or older than `max_spot_age_s`, what the nearest expiry's quotes imply, and a
+    note says so.
 
     Raises
     ------
     RecordError                             If no spot is known at all: nothing can be said about moves of it.
     """
-    spot = _spot(priced)
+    chain = priced.chain
+    is_told = chain.spot > 0 and chain.spot_ts_ns > 0 and (chain.asof_ns - chain.spot_ts_ns) / NS_PER_S <= max_spot_age_s
+    spot = float(chain.spot) if is_told else _implied_spot(priced)
     if not spot > 0:
-        raise RecordError("spot: not known, and not told by the quotes; next: give the spot (--spot), or a chain that has it")
+        raise RecordError("spot: missing or too old, and not told by the quotes; next: give the spot of the chain's moment")
     with np.errstate(all="ignore"):
         kept = priced.dividend_yield - np.log(priced.spot_usd / spot) / priced.years
     yields = np.where(priced.spot_usd == spot, priced.dividend_yield, kept)
     total = _exposure(priced, spot, yields, np.ones(len(priced), np.bool_), convention or Convention())
-    if spot != priced.chain.spot:
+    if not is_told:
         total = replace(total, notes=(f"spot {spot:,.2f} is what the quotes imply: the chain's own is missing or too old", *total.notes))
     return ChainExposure(priced, total, yields)
 
 
-def _spot(priced: PricedChain) -> float:
-    """Return the spot of the first expiry that is priced; else the chain's."""
-    told = [e.carry.spot_usd for e in priced.expiries if e.n_priced and math.isfinite(e.carry.spot_usd)]
-    return float(told[0]) if told else float(priced.chain.spot)
+def _implied_spot(priced: PricedChain) -> float:
+    """Return the spot of the first expiry whose quotes tell one, NaN without."""
+    return next((e.carry.spot_usd for e in priced.expiries if e.n_priced and math.isfinite(e.carry.spot_usd)), math.nan)
 
 
 def _exposure(priced: PricedChain, spot: float, yields: Floats, keep: NDArray[np.bool_], convention: Convention) -> Exposure:
