@@ -370,3 +370,18 @@ def test_a_page_that_is_merely_slow_is_not_sent_the_same_time_and_again(chart):
     chart._handle_msg(late)
     chart._handle_msg(late)
     assert chart.generation == seen + 1
+
+
+def test_a_chart_that_stood_empty_for_long_shows_the_bars_that_come_at_last(chart, hub):
+    """A hub that was started again has no bars for some seconds: what a page can't paint it can't acknowledge either."""
+    series = hub.series("SPY", "5m")
+    rows = series.rows()
+    series.reset()
+    for _ in range(3 * MAX_UNSEEN):
+        series.set_forming(None)
+        chart.tick()
+    assert (chart.meta["state"], chart.is_behind) == ("empty", False)
+    series.upsert(rows)
+    chart.tick()
+    assert chart.meta["state"] == "ready"
+    assert_equals_hub(chart, hub, "SPY", "5m")

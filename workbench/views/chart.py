@@ -138,7 +138,11 @@ class CandleChart(JSComponent):
             self._send_window(self.window.end - FIRST_BARS, self.window.end, 1)
             self._send_live()
             self._look_at_history()
-            self.meta = self._describe("ready" if len(self.window) or len(self.window.forming) else "empty", "")
+            self.meta = self._describe("ready" if self._has_bars else "empty", "")
+
+    @property
+    def _has_bars(self) -> bool:
+        return bool(len(self.window) or len(self.window.forming))
 
     def _describe(self, state: str, message: str) -> dict[str, Any]:
         frame = Timeframe.parse(self._model.timeframe)
@@ -199,7 +203,8 @@ class CandleChart(JSComponent):
         change = self.window.merge(self._shown(update.rows))
         self.window.set_forming(self._shown(update.forming))
         if self.meta["state"] == "empty":
-            self._begin()
+            if self._has_bars:  # a frame without bars would never be painted, thus never acknowledged
+                self._begin()
             return
         with pn.io.unlocked():
             if change is not Change.NOTHING:
@@ -287,7 +292,7 @@ class CandleChart(JSComponent):
         """Patch what changed of the forming bars; replace them when there are others now."""
         data = self._live_columns()
         old = self._live.data
-        self._frame += 1
+        self._frame += bool(len(data["x"]))
         data["n"] = np.zeros(len(data["x"]))
         data["n"][:1] = self._frame
         if set(old) != set(data) or len(old["x"]) != len(data["x"]) or not np.array_equal(old["ts"], data["ts"]):

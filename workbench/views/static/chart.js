@@ -291,7 +291,7 @@ class Chart {
   }
 
   dataChanged() {
-    if (!this.ready) return
+    if (!this.ready) return this.acknowledge()
     this.ticks = null
     const last = this.last
     if (this.right === null) this.home()
