@@ -19,7 +19,9 @@ import typer
 from workbench.cli.data import bars_app, data_app
 from workbench.cli.door import door_app
 from workbench.cli.hub import hub
+from workbench.cli.options import gex
 from workbench.cli.record import record
+from workbench.cli.screen import screen_app
 from workbench.errors import ConfigError, SymbolError, TimeframeError, WorkbenchError
 
 app = typer.Typer(
@@ -34,7 +36,9 @@ app = typer.Typer(
 app.add_typer(bars_app, name="bars")
 app.add_typer(data_app, name="data")
 app.add_typer(door_app, name="door")
+app.add_typer(screen_app, name="screen")
 app.command()(hub)
+app.command()(gex)
 app.command()(record)
 
 WRONG_COMMAND = (ConfigError, SymbolError, TimeframeError)
