@@ -96,6 +96,11 @@ class Chain:
             is_new[1:] |= rows[name][1:] != rows[name][:-1]
         return np.flatnonzero(is_new)
 
+    def series_bounds(self) -> list[tuple[int, int]]:
+        """Return the first row of each expiry of each root, and the row after its last."""
+        starts: list[int] = self.series_starts().tolist()
+        return list(zip(starts, [*starts[1:], len(self.rows)][: len(starts)], strict=True))
+
     def expiries(self) -> list[Expiry]:
         """Return every expiry of every root, in order."""
         heads = self.rows[self.series_starts()]
@@ -120,9 +125,8 @@ class Chain:
         """Return of each expiry the `n_strikes` strikes nearest to spot on either side; all where spot is not known."""
         if not np.isfinite(self.spot):
             return self
-        starts = self.series_starts()
         keep = np.zeros(len(self.rows), np.bool_)
-        for first, end in zip(starts, [*starts[1:], len(self.rows)], strict=True):
+        for first, end in self.series_bounds():
             strikes = np.unique(self.rows["strike"][first:end])
             middle = int(np.searchsorted(strikes, self.spot))
             low, high = strikes[max(middle - n_strikes, 0)], strikes[min(middle + n_strikes, len(strikes)) - 1]
@@ -187,8 +191,7 @@ def _loading_notes(chain: Chain) -> list[str]:
     if not len(chain):
         return ["the chain is empty: no contract was told"]
     one_right, one_sided, n_strikes = [], 0, 0
-    starts = chain.series_starts()
-    for first, end, expiry in zip(starts, [*starts[1:], len(chain)], chain.expiries(), strict=True):
+    for (first, end), expiry in zip(chain.series_bounds(), chain.expiries(), strict=True):
         rows = chain.rows[first:end]
         is_call = rows["right"] == "C"
         if is_call.all() or not is_call.any():
@@ -204,7 +207,7 @@ def _loading_notes(chain: Chain) -> list[str]:
     if n_adjusted:
         notes.append(f"{_n(n_adjusted, 'adjusted contract')}: what is delivered was changed; shown, not priced")
     n_endless = int((chain.rows["expiry_ns"] == 0).sum())
-    return [*notes, f"{_n(n_endless, 'contract')} expire outside the calendar: not priced"] if n_endless else notes
+    return [*notes, f"{_n(n_endless, 'contract')} that the calendar does not reach: not priced"] if n_endless else notes
 
 
 def _time_notes(chain: Chain) -> list[str]:

@@ -84,8 +84,10 @@ def parity_forward(
 
     The pairs at the money are those whose call and put cost nearly the same, the tightest ones; no spot is needed to find them.
     """
-    gap = 0.5 * (call_bid + call_ask) - 0.5 * (put_bid + put_ask)
-    usable = (call_bid > 0) & (put_bid > 0) & (call_ask >= call_bid) & (put_ask >= put_bid) & (np.abs(gap) <= MAX_GAP_FRAC * strike)
+    usable = (call_bid > 0) & (put_bid > 0) & (call_ask >= call_bid) & (put_ask >= put_bid)
+    with np.errstate(invalid="ignore"):
+        gap = 0.5 * (call_bid + call_ask) - 0.5 * (put_bid + put_ask)
+    usable &= np.abs(gap) <= MAX_GAP_FRAC * strike
     rows = np.flatnonzero(usable)
     if not len(rows):
         return Forward(math.nan, ForwardStatus.MISSING)

@@ -58,14 +58,15 @@ def liquidity_warnings(rows: np.ndarray, limits: LiquidityLimits | None = None) 
     """Return the LiquidityWarning of each row of CHAIN_DTYPE, uint8. NaN is unknown; a bid or ask of 0 is nobody."""
     bid, ask, volume, open_interest = (rows[name] for name in ("bid", "ask", "volume", "open_interest"))
     bounds = limits or LiquidityLimits()
-    mid = 0.5 * (bid + ask)
-    is_two_sided = (bid > 0) & (ask > 0)
+    is_two_sided = (bid > 0) & (ask > 0) & np.isfinite(ask)
+    spread = np.where(is_two_sided, ask, np.nan) - np.where(is_two_sided, bid, np.nan)
+    mid = bid + 0.5 * spread
     warns = {
         LiquidityWarning.NO_BID: bid == 0,
         LiquidityWarning.NO_ASK: ask == 0,
         LiquidityWarning.WIDE_SPREAD: is_two_sided
-        & (ask - bid > bounds.tight_spread_usd + 1e-9)
-        & (100 * (ask - bid) > bounds.max_spread_pct * mid),
+        & (spread > bounds.tight_spread_usd + 1e-9)
+        & (100 * spread > bounds.max_spread_pct * mid),
         LiquidityWarning.THIN_SIZE: is_two_sided & (np.minimum(rows["bid_size"], rows["ask_size"]) < bounds.min_size),
         LiquidityWarning.LOW_OPEN_INTEREST: open_interest < bounds.min_open_interest,
         LiquidityWarning.NO_VOLUME: volume == 0,

@@ -224,9 +224,8 @@ def _opened(
     is_stale: bool,
 ) -> list[PricedExpiry]:
     """Return every expiry with its time, forward and carry; what needs volatilities comes later."""
-    starts = chain.series_starts().tolist()
     out = []
-    for expiry, first, end in zip(chain.expiries(), starts, [*starts[1:], len(chain)], strict=True):
+    for expiry, (first, end) in zip(chain.expiries(), chain.series_bounds(), strict=True):
         until_ns = expiry.expiry_ns or chain.asof_ns
         years = float(years_to_expiry(chain.asof_ns, until_ns, clock, calendar=calendar))
         calendar_years = max(until_ns - chain.asof_ns, 0) / _NS_PER_CALENDAR_YEAR
@@ -255,7 +254,8 @@ def _mid_and_spread(rows: np.ndarray) -> tuple[Floats, Floats]:
     """Return mid and spread where somebody bids, somebody offers and the two do not cross; a stale quote has its own still."""
     bid, ask = rows["bid"], rows["ask"]
     is_two_sided = (bid > 0) & (ask >= bid) & np.isfinite(ask)
-    return np.where(is_two_sided, 0.5 * (bid + ask), np.nan), np.where(is_two_sided, ask - bid, np.nan)
+    bid, ask = (np.where(is_two_sided, side, np.nan) for side in (bid, ask))
+    return 0.5 * (bid + ask), ask - bid
 
 
 def _closed(expiry: PricedExpiry, rows: np.ndarray, status: NDArray[np.int8], vol: Floats, mid: Floats) -> PricedExpiry:

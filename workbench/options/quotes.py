@@ -55,9 +55,9 @@ def quote_status(bid_usd: ArrayLike, ask_usd: ArrayLike, age_s: ArrayLike, limit
     ask: Floats
     age: Floats
     bid, ask, age = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (bid_usd, ask_usd, age_s)))
-    mid = 0.5 * (bid + ask)
     is_bad = (bid > ask) | (bid < 0) | np.isinf(bid) | np.isinf(ask) | ~(age <= limits.max_age_s)
-    is_wide = (ask - bid) > limits.max_spread_frac * mid
+    with np.errstate(invalid="ignore"):  # infinite prices are bad already
+        is_wide = (ask - bid) > limits.max_spread_frac * 0.5 * (bid + ask)
     is_missing = np.isnan(bid) | np.isnan(ask) | (ask == 0)
     picks = [is_missing, is_bad, bid == 0, is_wide]
     names = [IvStatus.MISSING, IvStatus.BAD_QUOTE, IvStatus.NO_BID, IvStatus.BAD_QUOTE]
@@ -119,7 +119,7 @@ def imply_quotes(
     text = np.broadcast_to(np.asarray(right), bid.shape)
     quoted = quote_status(bid, ask, age, limits or QuoteLimits())
     is_fair = quoted == IvStatus.OK
-    mid = np.where(is_fair, 0.5 * (bid + ask), np.nan)
+    mid = 0.5 * (np.where(is_fair, bid, np.nan) + np.where(is_fair, ask, np.nan))
     own = implied_vol(mid, s, k, t, r, text, dividend_yield=q, tick_usd=tick_usd)
     status = np.where(is_fair | (t <= 0), own.status, quoted)
     status = np.where(t <= 0, np.int8(IvStatus.EXPIRED), status).astype(np.int8)
