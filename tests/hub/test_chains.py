@@ -85,7 +85,7 @@ def make():
     def build(every_s: float = 30.0, **options) -> tuple[Hub, ChainedSource]:
         source = ChainedSource(**options)
         hub = Hub(source, calendar=CALENDAR, verify_every_s=0.0, retry_s=0.0)
-        hub._chains._every_s = every_s
+        hub._chain_every_s = every_s
         source.start(hub)
         made.append(hub)
         return hub, source

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from workbench import __version__
 from workbench.api import errors
+from workbench.api.chains import Leases, chain_routes
 from workbench.api.context import Context
 from workbench.api.errors import Refused
 from workbench.api.flags import Flags
@@ -43,8 +44,8 @@ Every refusal is `{"error": "one sentence"}`. Times are integer ns UTC. Unknown 
 class Api:
     """The application, with what has to be ended when it stops."""
 
-    def __init__(self, context: Context, app: ASGIApp, door: Door | None) -> None:
-        self.context = context
+    def __init__(self, context: Context, leases: Leases, app: ASGIApp, door: Door | None) -> None:
+        self.context, self._leases = context, leases
         behind = _straight(app)
         self._app = behind if door is None else door(behind)
 
@@ -72,6 +73,7 @@ class Api:
 
     def end(self) -> None:
         """End the threads, when the last request was answered."""
+        self._leases.close()
         for threads in (self.context.threads, self.context.streams.threads):
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -112,6 +114,13 @@ def make_app(engine: Engine, settings: Settings, door: Door | None = None) -> Ap
         responses=errors.responses(*AT_THE_DOOR),
     )
     errors.install(app)
-    for routes in (market_routes(context), service_routes(context), replay_routes(context), metrics_routes(context)):
+    leases = Leases(engine.hub)
+    for routes in (
+        market_routes(context),
+        chain_routes(context, leases),
+        service_routes(context),
+        replay_routes(context),
+        metrics_routes(context),
+    ):
         app.include_router(routes)
-    return Api(context, app, door)
+    return Api(context, leases, app, door)

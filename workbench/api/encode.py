@@ -7,11 +7,13 @@ all who read them. Floor 8.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
+from workbench.options.chain import CHAIN_DTYPE
 from workbench.types import BAR_DTYPE
 
 _FIELDS = tuple(name for name in BAR_DTYPE.names or () if name != "spare")
@@ -36,6 +38,29 @@ class BarRow(msgspec.Struct, gc=False):
     source: int
     is_partial: int
     is_complete: int
+
+
+class ContractRow(msgspec.Struct, gc=False):
+    """One contract, positionally as `CHAIN_DTYPE` has it."""
+
+    symbol: str
+    root: str
+    expiry: date
+    expiry_ns: int
+    strike: float
+    right: str
+    bid: float
+    ask: float
+    last: float
+    bid_size: float
+    ask_size: float
+    volume: float
+    open_interest: float
+    vendor_iv: float
+    vendor_delta: float
+    vendor_gamma: float
+    ts_ns: int
+    is_standard: bool
 
 
 class Part(msgspec.Struct, gc=False):
@@ -63,6 +88,11 @@ def bar_rows(rows: np.ndarray | None) -> list[BarRow]:
     return [] if rows is None else [BarRow(*values[:-1]) for values in rows.tolist()]
 
 
+def contract_records(rows: np.ndarray) -> list[ContractRow]:
+    """Return CHAIN_DTYPE rows as records."""
+    return [ContractRow(*values) for values in rows.tolist()]
+
+
 def to_json(value: Any) -> bytes:
     """Return any record, dataclass, dict or list as JSON."""
     return _encoder.encode(value)
@@ -82,3 +112,4 @@ def events(parts: Iterable[tuple[str, Any]], position: Position | None) -> bytes
 
 
 assert BarRow.__struct_fields__ == _FIELDS, "a field was added to BAR_DTYPE"
+assert ContractRow.__struct_fields__ == CHAIN_DTYPE.names, "a field was added to CHAIN_DTYPE"

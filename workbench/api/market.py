@@ -184,6 +184,7 @@ def _status(context: Context) -> dict[str, Any]:
         "is_replay": info.is_replay,
         "has_trades": info.has_trades,
         "has_quotes": info.has_quotes,
+        "has_chains": info.has_chains,
         "delay_ns": info.delay_ns,
         "bar_lengths_ns": info.bar_lengths_ns,
         "epoch": hub.epoch,

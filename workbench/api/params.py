@@ -6,6 +6,7 @@ Floor 8: pydantic only.
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -20,6 +21,7 @@ MAX_STREAM_BARS = 100_000  # series × n of one stream
 MAX_NS = 2**63 - 1
 SYMBOL_PATTERN = r"^([OI]:)?[A-Za-z0-9][A-Za-z0-9.\-/_^]{0,30}$"
 SYMBOLS_PATTERN = rf"^{SYMBOL_PATTERN[1:-1]}(,{SYMBOL_PATTERN[1:-1]}){{0,{MAX_SYMBOLS - 1}}}$"
+VERSION_PATTERN = r"^[0-9a-z.]{1,40}$"
 SEQ_PATTERN = r"^([0-9]{1,18}:)?[0-9]{1,18}$"
 
 # parameter -> its range in words
@@ -28,6 +30,9 @@ ALLOWED = {
     "symbols": f"1 to {MAX_SYMBOLS} symbols separated by commas, e.g. SPY,QQQ",
     "series": f"1 to {MAX_SYMBOLS} symbols separated by commas, each at `timeframe` or at its own as SPY@5m; up to {MAX_SERIES} in all",
     "timeframe": f"{', '.join(TIMEFRAMES)}",
+    "underlying": "one symbol, e.g. SPY",
+    "expiry": "a date of /api/expiries, as 2026-12-18",
+    "since": "version as told by the answer before, up to 40 letters, digits and dots",
     "limit": f"1 to {MAX_BARS}",
     "before": "a moment, ns UTC: 0 to 9223372036854775807",
     "since_seq": "epoch:seq as told by an answer or an event's id, or a bare seq of the present epoch",
@@ -123,6 +128,19 @@ SeriesText = Annotated[str, AfterValidator(_series)]
 SinceText = Annotated[
     str | None, AfterValidator(_since), Field(description=ALLOWED["since_seq"], json_schema_extra={"pattern": SEQ_PATTERN})
 ]
+
+
+def _day(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text, re.ASCII):
+        raise _said("expiry", text)
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise _said("expiry", text) from None
+    return text
+
+
+Day = Annotated[str, AfterValidator(_day), Field(description=ALLOWED["expiry"], json_schema_extra={"format": "date"})]
 LABELS: Any = {"enum": list(TIMEFRAMES)}
 
 
@@ -162,6 +180,20 @@ class StreamQuery(Asked):
     )
     since_seq: SinceText = None
     n: int = Field(300, ge=0, le=5000, description=f"closed bars in a bootstrap, 0 to 5000; series × n at most {MAX_STREAM_BARS:,}")
+
+
+class ExpiriesQuery(Asked):
+    """Of /api/expiries."""
+
+    underlying: Symbol
+
+
+class ChainQuery(Asked):
+    """Of /api/chain."""
+
+    underlying: Symbol
+    expiry: Day
+    since: str | None = Field(None, pattern=VERSION_PATTERN, description=ALLOWED["since"])
 
 
 class Switch(Asked):

@@ -8,7 +8,8 @@ Floor 8: pydantic only.
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import date
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -195,10 +196,62 @@ class MarketStatus(Told):
     is_replay: bool
     has_trades: bool
     has_quotes: bool
+    has_chains: bool = Field(description="whether /api/chain has something to tell")
     delay_ns: int = Field(description="how late the feed is by contract")
     bar_lengths_ns: dict[str, int] = Field(description="symbol -> length of its bars, where nothing shorter is known of it")
     epoch: int
     seq: int
+
+
+class Expiries(Told):
+    """Which expiry dates an underlying's options have."""
+
+    underlying: str
+    expiries: list[date] = Field(description="listed and not over, ascending")
+
+
+Amount = Annotated[float | None, Field(description="contracts; null when unknown")]
+
+
+class Contract(Told):
+    """One option contract, a row of `CHAIN_DTYPE` under its names."""
+
+    symbol: str = Field(description="OCC, without O: and padding")
+    root: str
+    expiry: date
+    expiry_ns: int = Field(description="the instant that decides [ns UTC]; 0: outside the calendar")
+    strike: float
+    right: Literal["C", "P"]
+    bid: Price = Field(description="[USD]; 0: nobody bids; null: unknown")
+    ask: Price = Field(description="[USD]; 0: nobody offers; null: unknown")
+    last: Price
+    bid_size: Amount
+    ask_size: Amount
+    volume: Amount
+    open_interest: Amount
+    vendor_iv: float | None = Field(description="as the provider told it")
+    vendor_delta: float | None = Field(description="as the provider told it")
+    vendor_gamma: float | None = Field(description="as the provider told it")
+    ts_ns: int = Field(description="of the quote [ns UTC]; 0: unknown")
+    is_standard: bool = Field(description="false: a corporate action changed what is delivered")
+
+
+class ChainPage(Told):
+    """All contracts of one expiry date, as they stand."""
+
+    underlying: str
+    expiry: date
+    version: str = Field(description="of this answer; send it as `since` with the next question")
+    is_changed: bool = Field(description="false: nothing has changed since `since`, and no rows are told")
+    is_loaded: bool
+    reason: str = Field(description="what is wrong with the chain, in one sentence; empty when nothing is")
+    n_live: int = Field(ge=0, description="contracts around the money that are subscribed; the others are as of the last snapshot")
+    source: str
+    spot: Price
+    spot_ts_ns: int
+    asof_ns: int = Field(description="[ns UTC]")
+    notes: list[str]
+    rows: list[Contract]
 
 
 class SymbolList(Told):

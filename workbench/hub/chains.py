@@ -1,17 +1,12 @@
-"""Option chains as live data: one feed for each underlying and expiry that somebody looks at.
+"""Option chains as live data: who reads which, and one feed for each underlying and expiry that somebody looks at.
 
     Source.chain() every few seconds ──▶ base ──┐
     newest quotes and prints of a window ───────┴──▶ ChainReader.snapshot() ──▶ screens
 
-The snapshot tells all contracts, and what no stream tells (open interest, volume). Between two of them the contracts around the
-money are subscribed, and their newest quotes and prints stand over the snapshot's where they are newer. The window moves only when
-spot leaves its middle half, and never asks for more contracts than the source can deliver. What is subscribed for a chain alone is
-passed through: it has a newest quote and print, but no bars (`following.py`). When the last reader leaves, or is dropped,
-everything is unsubscribed.
+`chain_feed.py` is the feed of a hub in this process, `remote/chains.py` that of one elsewhere; readers see no difference. A feed ends
+when its last reader leaves, or is dropped. Nothing here raises into a screen: what is wrong stands in the chain's notes.
 
-A source that fails leaves the last chain standing, with a note that says since when and why; nothing here raises into a screen.
-
-Floor 2. A thread for each feed; `snapshot` and `changes` from any thread.
+Floor 2. A thread for each feed; readers from any thread.
 """
 
 from __future__ import annotations
@@ -19,53 +14,21 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
-from typing import Protocol, Self
+from typing import Self
 
-import numpy as np
-
-from workbench.clock import NS_PER_S, Clock, monotonic_ns
-from workbench.errors import SourceError, SymbolError, WorkbenchError
-from workbench.hub.following import Following
-from workbench.hub.newest import NewestRows
-from workbench.options.chain import Chain, contract_rows, make_chain
-from workbench.sessions import SessionCalendar, to_ny
-from workbench.sources.base import ChainSource, Source
-from workbench.types import Quote, SymbolTable, Trade
+from workbench.clock import NS_PER_S, monotonic_ns
+from workbench.errors import SourceError
+from workbench.options.chain import Chain
 
 log = logging.getLogger(__name__)
 
-WINDOW_STRIKES = 20  # on either side of the money, calls and puts
 MAX_FEEDS = 40
 LOOK_S = 0.25
-LIVE_EVERY_S, MOVED_EVERY_S = 5.0, 1.0  # between two snapshots: of a provider, of a market that runs by its own clock
-LONGEST_PAUSE_S = 60.0  # after failures
 EXPIRIES_LIFE_S = 60.0
-SPOT_LAG_NS = 60 * NS_PER_S  # a quote that much older than the snapshot's spot does not stand over it
-
-
-class Market(Protocol):
-    """What a chain reads of its hub."""
-
-    source: Source
-    symbols: SymbolTable
-    calendar: SessionCalendar
-    clock: Clock
-
-    @property
-    def epoch(self) -> int:
-        """Which life of the market it is."""
-
-    @property
-    def newest(self) -> tuple[NewestRows, NewestRows]:
-        """Newest quotes and prints by symbol id."""
-
-    def quote(self, symbol: str) -> Quote | None:
-        """Return the newest quote."""
-
-    def last_trade(self, symbol: str) -> Trade | None:
-        """Return the newest print."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +43,7 @@ class ChainStatus:
 class ChainReader:
     """One reader of one chain. `close` it, or drop it, when done; also a context manager."""
 
-    def __init__(self, feed: ChainFeed) -> None:
+    def __init__(self, feed: Feed) -> None:
         self._feed = feed
 
     def snapshot(self) -> Chain:
@@ -97,6 +60,11 @@ class ChainReader:
         """How the chain is doing."""
         return self._feed.status
 
+    @property
+    def is_over(self) -> bool:
+        """True when the chain is kept up no longer: it was closed, or its hub was stopped."""
+        return self._feed.is_over
+
     def wait(self, timeout_s: float) -> bool:
         """Wait until the chain is loaded, or its first load has failed; False on time-out."""
         return self._feed.settled.wait(timeout_s)
@@ -112,81 +80,40 @@ class ChainReader:
         self.close()
 
 
-class Chains:
-    """The feeds of one hub."""
+class Feed(ABC):
+    """One expiry's chain, kept up while it has readers: `_turn` is called again and again on the feed's own thread."""
 
-    def __init__(self, market: Market, following: Following, *, every_s: float) -> None:
-        self._market, self._following, self._every_s = market, following, every_s
-        self._feeds: dict[tuple[str, date], ChainFeed] = {}
-        self._expiries: dict[str, tuple[int, int, tuple[date, ...]]] = {}  # underlying -> (epoch, stopwatch, dates)
-        self._lock = threading.Lock()
-
-    def open(self, underlying: str, expiry: date) -> ChainReader:
-        """Return a reader; SourceError where the source has no chains, or too many are read."""
-        source = self._chain_source()
-        with self._lock:
-            self._feeds = {key: feed for key, feed in self._feeds.items() if not feed.is_over}
-            feed = self._feeds.get((underlying, expiry))
-            reader = None if feed is None else feed.join()
-            if reader is None:
-                if len(self._feeds) >= MAX_FEEDS:
-                    raise SourceError(f"chain: received one request more; allowed: {MAX_FEEDS} expiries at once; close one")
-                feed = ChainFeed(self._market, self._following, source, (underlying, expiry), every_s=self._every_s)
-                self._feeds[underlying, expiry] = feed
-                reader = feed.join()
-            assert reader is not None
-            return reader
-
-    def expiries(self, underlying: str) -> tuple[date, ...]:
-        """Return the expiry dates listed, ascending; asks the source at most once a minute. Blocks; raises what the source raises."""
-        source, now = self._chain_source(), monotonic_ns()
-        epoch, told_at, dates = self._expiries.get(underlying, (-1, 0, ()))
-        if epoch != self._market.epoch or now - told_at > EXPIRIES_LIFE_S * NS_PER_S:
-            dates = source.expiries(underlying)
-            self._expiries[underlying] = self._market.epoch, now, dates
-        return dates
-
-    def stop(self) -> None:
-        """End all feeds; their last chains stay readable."""
-        with self._lock:
-            feeds, self._feeds = list(self._feeds.values()), {}
-        for feed in feeds:
-            feed.end("the hub was stopped")
-
-    def _chain_source(self) -> ChainSource:
-        source = self._market.source
-        if not source.info.has_chains or not isinstance(source, ChainSource):
-            raise SourceError(f"chain: source {source.info.name!r} tells no option chains; allowed: the simulated market, polygon, alpaca")
-        return source
-
-
-class ChainFeed:
-    """One expiry's chain, kept up while it has readers."""
-
-    def __init__(self, market: Market, following: Following, source: ChainSource, of: tuple[str, date], *, every_s: float) -> None:
-        self.settled = threading.Event()
+    def __init__(self, underlying: str, expiry: date) -> None:
+        self.underlying, self.expiry = underlying, expiry
+        self.settled = threading.Event()  # the first load has ended, well or not
         self.is_over = False
-        self._underlying, self._expiry = of
-        self._market, self._following, self._source, self._every_s = market, following, source, every_s
+        self._trouble = ""
         self._readers: weakref.WeakSet[ChainReader] = weakref.WeakSet()
         self._lock = threading.Lock()
-        self._base: Chain | None = None
-        self._base_ids = np.zeros(0, np.int64)  # symbol id of each row of the base, -1 for one that was never heard of
-        self._epoch = 0
-        self._n_loaded = 0  # grows with every base and numbering
-        self._trouble = ""
-        self._limited = ""
-        self._shown = self._blank("waiting for the first snapshot")
-        self._key: tuple[object, ...] = ()
-        self._changes = 0
-        self._centre = np.nan  # strike that the window is centred on
-        self._held: frozenset[str] = frozenset()  # what is passed through
-        self._holding = threading.Lock()  # of what is passed through
-        self._due_ns, self._n_failed = 0, 0
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
-    # -- readers -------------------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def snapshot(self) -> Chain:
+        """Return the chain as it stands."""
+
+    @property
+    @abstractmethod
+    def changes(self) -> int:
+        """A count that grows with every change."""
+
+    @property
+    @abstractmethod
+    def status(self) -> ChainStatus:
+        """How the chain is doing."""
+
+    @abstractmethod
+    def _turn(self) -> None:
+        """Do what is due."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """Give back what was taken for this chain; called more than once."""
 
     def join(self) -> ChainReader | None:
         """Return a new reader, starting the feed at the first; None when it is over."""
@@ -196,7 +123,7 @@ class ChainFeed:
             reader = ChainReader(self)
             self._readers.add(reader)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"chain-{self._underlying}-{self._expiry}", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=f"chain-{self.underlying}-{self.expiry}", daemon=True)
                 self._thread.start()
             return reader
 
@@ -210,176 +137,65 @@ class ChainFeed:
             self.end()
 
     def end(self, why: str = "") -> None:
-        """Unsubscribe, and let the thread end when what it waits for has come."""
+        """Give back what was taken, and let the thread end when what it waits for has come."""
         self.is_over, self._trouble = True, why or self._trouble
         self._ending.set()
-        self._hold(frozenset())
-
-    @property
-    def status(self) -> ChainStatus:
-        """How the chain is doing."""
-        return ChainStatus(self._base is not None, self._trouble or self._limited, sum(symbol.startswith("O:") for symbol in self._held))
-
-    @property
-    def changes(self) -> int:
-        """A count that grows with every change."""
-        self.snapshot()
-        return self._changes
-
-    def snapshot(self) -> Chain:
-        """Return the chain as it stands."""
-        with self._lock:
-            quotes, trades = self._market.newest
-            key = (self._n_loaded, self._market.epoch, self._trouble, self._limited, quotes.n_put, trades.n_put)
-            if key != self._key:
-                chain = self._over(quotes, trades)
-                if self._differs(chain):
-                    self._shown = chain
-                    self._changes += 1
-                self._key = key
-            return self._shown
-
-    # -- one chain of two --------------------------------------------------------------------------------------------------------
-
-    def _over(self, quotes: NewestRows, trades: NewestRows) -> Chain:
-        """Return the base with what is newer laid over it."""
-        base = self._base
-        if base is None or self._epoch != self._market.epoch:
-            return self._blank(self._trouble or "waiting for the first snapshot")
-        rows = base.rows.copy()
-        quote, trade = quotes.rows(self._base_ids), trades.rows(self._base_ids)
-        is_new = quote["ts_event"] > rows["ts_ns"]
-        for name in ("bid", "ask"):
-            rows[name][is_new] = np.nan_to_num(quote[name][is_new], nan=0.0)  # a stream's side without a price is nobody's
-            rows[f"{name}_size"][is_new] = quote[f"{name}_size"][is_new]
-        rows["ts_ns"][is_new] = quote["ts_event"][is_new]
-        is_printed = trade["ts_event"] > base.asof_ns
-        rows["last"][is_printed] = trade["price"][is_printed]
-        spot, spot_ts_ns = self._spot(base)
-        notes = [note for note in (self._trouble, self._limited) if note]
-        return replace(base, rows=rows, spot=spot, spot_ts_ns=spot_ts_ns, asof_ns=self._market.clock.now_ns(), notes=(*base.notes, *notes))
-
-    def _spot(self, base: Chain) -> tuple[float, int]:
-        """Return the middle of the underlying's quote, else its newest print, unless the snapshot told a newer spot."""
-        quote, trade = self._market.quote(self._underlying), self._market.last_trade(self._underlying)
-        found = (base.spot, base.spot_ts_ns) if np.isfinite(base.spot) else (np.nan, 0)
-        if trade is not None and trade.ts_event > found[1] + SPOT_LAG_NS:
-            found = (trade.price, trade.ts_event)
-        if quote is not None and np.isfinite(quote.mid) and quote.ts_event > found[1] - SPOT_LAG_NS:
-            found = (quote.mid, quote.ts_event)
-        return found
-
-    def _differs(self, chain: Chain) -> bool:
-        old = self._shown
-        is_same = chain.notes == old.notes and chain.spot == old.spot and len(chain) == len(old)
-        return not is_same or chain.rows.tobytes() != old.rows.tobytes()
-
-    def _blank(self, note: str) -> Chain:
-        chain = make_chain(
-            self._underlying,
-            contract_rows((), self._market.calendar),
-            spot=np.nan,
-            spot_ts_ns=0,
-            asof_ns=self._market.clock.now_ns(),
-            source=self._market.source.info.name,
-        )
-        return replace(chain, notes=(note,))
-
-    # -- the feed's thread ---------------------------------------------------------------------------------------------------------
+        self._let_go()
 
     def _run(self) -> None:
         try:
             while not self.is_over:
-                if monotonic_ns() >= self._due_ns or self._epoch != self._market.epoch:
-                    self._load()
-                self._move_window()
+                self._turn()
                 self._ending.wait(LOOK_S)
                 with self._lock:
                     self.is_over |= not len(self._readers)
         except Exception:  # whatever a source does wrong, the note stands on screen and the log has the trace
-            log.exception("chain of %s %s ended", self._underlying, self._expiry)
+            log.exception("chain of %s %s ended", self.underlying, self.expiry)
             self._trouble = "the chain's feed ended by an error of the program (see the log); open the chain again"
         finally:
             self.settled.set()
             self.end()
 
-    def _load(self) -> None:
-        """Take a snapshot; a failure is noted, and tried again after a growing pause."""
-        epoch = self._market.epoch
-        try:
-            chain = self._source.chain(self._underlying, self._expiry)
-            self._take(chain, epoch)
-        except Exception as error:
-            if not isinstance(error, WorkbenchError):
-                log.exception("chain of %s %s", self._underlying, self._expiry)
-            self._fail(error)
-        self._epoch = epoch
-        pause_s = min(self._every_s * 2**self._n_failed, LONGEST_PAUSE_S)
-        self._due_ns = monotonic_ns() + int(pause_s * NS_PER_S)
-        self.settled.set()
 
-    def _take(self, chain: Chain, epoch: int) -> None:
+class Chains:
+    """The feeds of one hub, and the expiries there are.
+
+    `make` returns a feed that is not started; `ask` the expiry dates, blocking; either raises where there are no chains. `epoch`: of the
+    market, at whose change expiries are asked for again.
+    """
+
+    def __init__(self, make: Callable[[str, date], Feed], ask: Callable[[str], tuple[date, ...]], epoch: Callable[[], int]) -> None:
+        self._make, self._ask, self._epoch = make, ask, epoch
+        self._feeds: dict[tuple[str, date], Feed] = {}
+        self._expiries: dict[str, tuple[int, int, tuple[date, ...]]] = {}  # underlying -> (epoch, stopwatch, dates)
+        self._lock = threading.Lock()
+
+    def open(self, underlying: str, expiry: date) -> ChainReader:
+        """Return a reader; SourceError where the source has no chains, or too many are read."""
         with self._lock:
-            self._base, self._epoch, self._trouble, self._n_failed = chain, epoch, "", 0
-            self._number()
+            self._feeds = {key: feed for key, feed in self._feeds.items() if not feed.is_over}
+            held = self._feeds.get((underlying, expiry))
+            reader = None if held is None else held.join()
+            if reader is None:
+                if len(self._feeds) >= MAX_FEEDS:
+                    raise SourceError(f"chain: received one request more; allowed: {MAX_FEEDS} expiries at once; close one")
+                feed = self._feeds[underlying, expiry] = self._make(underlying, expiry)
+                reader = feed.join()
+            assert reader is not None
+            return reader
 
-    def _fail(self, error: Exception) -> None:
-        self._n_failed += 1
-        said = str(error) if isinstance(error, WorkbenchError) else f"an error of the program ({type(error).__name__}, see the log)"
-        since = "" if self._base is None else f"; shown is the snapshot of {to_ny(self._base.asof_ns):%H:%M:%S} New York"
+    def expiries(self, underlying: str) -> tuple[date, ...]:
+        """Return the expiry dates listed, ascending; asks the source at most once a minute. Blocks; raises what the source raises."""
+        now, present = monotonic_ns(), self._epoch()
+        epoch, told_at, dates = self._expiries.get(underlying, (present - 1, 0, ()))
+        if epoch != present or now - told_at > EXPIRIES_LIFE_S * NS_PER_S:
+            dates = self._ask(underlying)
+            self._expiries[underlying] = present, now, dates
+        return dates
+
+    def stop(self) -> None:
+        """End all feeds; their last chains stay readable."""
         with self._lock:
-            self._trouble = f"the chain could not be read: {said}{since}"
-
-    def _number(self) -> None:
-        """Find the symbol id of each row; those that are subscribed here get one, so that their first quote finds it."""
-        if self._base is not None:
-            symbols, held = self._market.symbols, self._held
-            names = [f"O:{symbol}" for symbol in self._base.rows["symbol"].tolist()]
-            known = (symbols.intern(name) if name in held else symbols.get(name) for name in names)
-            self._base_ids = np.array([-1 if k is None else k for k in known], np.int64)
-            self._n_loaded += 1
-
-    # -- the window around the money ---------------------------------------------------------------------------------------------
-
-    def _move_window(self) -> None:
-        """Subscribe the underlying, and the contracts around the money when spot has left the middle half of those subscribed."""
-        base = self._base
-        if base is None:
-            return
-        spot, _ = self._spot(base)
-        strikes = np.unique(base.rows["strike"])
-        if not np.isfinite(spot) or not len(strikes):
-            self._hold(frozenset((self._underlying,)))
-            return
-        n_held = sum(symbol.startswith("O:") for symbol in self._held)
-        free = self._source.most_contracts - self._following.n_contracts + n_held
-        n_strikes = max(0, min(WINDOW_STRIKES, (free - 2) // 4))  # either side of the middle one, two rights
-        at = int(np.argmin(np.abs(strikes - spot)))
-        if n_held and abs(at - int(np.argmin(np.abs(strikes - self._centre)))) <= n_strikes // 2:
-            return
-        near = strikes[max(0, at - n_strikes) : at + n_strikes + 1] if n_strikes else strikes[:0]
-        wanted = [f"O:{symbol}" for symbol in base.rows["symbol"][np.isin(base.rows["strike"], near)].tolist()][: max(free, 0)]
-        is_cut = n_strikes < WINDOW_STRIKES and len(wanted) < len(base)
-        self._limited = _few(len(wanted), self._source.most_contracts) if is_cut else ""
-        self._hold(frozenset((self._underlying, *wanted)))
-        self._centre = float(strikes[at])
-        with self._lock:
-            self._number()
-
-    def _hold(self, wanted: frozenset[str]) -> None:
-        """Have exactly these passed through; none once the feed is over."""
-        with self._holding:
-            held, wanted = self._held, frozenset() if self.is_over else wanted
-            if gone := held - wanted:
-                self._following.end_pass(gone)
-                self._held = held & wanted
-            try:
-                if fresh := wanted - held:
-                    self._following.pass_through(fresh)
-                    self._held = wanted
-            except (SourceError, SymbolError) as error:
-                self._limited = f"live quotes of the chain could not be subscribed: {error}"
-
-
-def _few(n_live: int, most: int) -> str:
-    return f"{n_live} contracts around the money are live, the others as of the last snapshot: the feed delivers {most} contracts at once"
+            feeds, self._feeds = list(self._feeds.values()), {}
+        for feed in feeds:
+            feed.end("the hub was stopped")

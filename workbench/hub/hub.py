@@ -18,13 +18,13 @@ import numpy as np
 
 from workbench.clock import NS_PER_S, WallClock, monotonic_ns
 from workbench.hub.board import BoardRow, Boards
-from workbench.hub.chains import LIVE_EVERY_S, MOVED_EVERY_S, ChainReader, Chains
+from workbench.hub.chain_feed import LIVE_EVERY_S, MOVED_EVERY_S, ChainFeed, chain_source
+from workbench.hub.chains import ChainReader, Chains
 from workbench.hub.crosscheck import CrossCheck
 from workbench.hub.following import Following
 from workbench.hub.health import FeedNotes, Health, LatencyBook, Rhythm, decide, history_trouble
 from workbench.hub.inbox import Inbox, Item
 from workbench.hub.minutes import MinuteStore
-from workbench.hub.newest import NewestRows
 from workbench.hub.paging import page_back
 from workbench.hub.plan import OVERDUE_NS, sessions_wanted
 from workbench.hub.reading import MarketReader
@@ -104,7 +104,8 @@ class Hub(MarketReader):
         self._rhythm = Rhythm(self.calendar)
         self._boards = Boards(self.calendar)
         self._following = Following(source, writer, self._lock)
-        self._chains = Chains(self, self._following, every_s=LIVE_EVERY_S if self._drives_time else MOVED_EVERY_S)
+        self._chain_every_s = LIVE_EVERY_S if self._drives_time else MOVED_EVERY_S
+        self._chains = Chains(self._chain_feed, lambda underlying: chain_source(source).expiries(underlying), lambda: self.epoch)
         self._last_publish_ns = 0
         self._stopped_ns: int | None = None  # when the hub last stopped; what happened since has to be read from history
         self._thread: threading.Thread | None = None
@@ -354,10 +355,9 @@ class Hub(MarketReader):
         """Return the expiry dates that are listed, ascending. May block on the provider; SourceError, SymbolError as it says."""
         return self._chains.expiries(check_symbol(underlying))
 
-    @property
-    def newest(self) -> tuple[NewestRows, NewestRows]:
-        """Newest quotes and newest prints by symbol id."""
-        return self._writer.last_quotes, self._writer.last_trades
+    def _chain_feed(self, underlying: str, expiry: date) -> ChainFeed:
+        newest = self._writer.last_quotes, self._writer.last_trades
+        return ChainFeed(self, self._following, newest, (underlying, expiry), every_s=self._chain_every_s)
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the newest quote, or None before the first."""

@@ -7,11 +7,13 @@ Floor 2; pandas is imported when first used.
 from __future__ import annotations
 
 import html
+from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from workbench.hub.board import BoardRow, session_vwap
+from workbench.hub.chains import ChainReader
 from workbench.hub.frames import to_frame
 from workbench.hub.health import Health
 from workbench.hub.series import Cursor, Series
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class MarketReader(Protocol):
-    """The read side of a hub. `series`, `watched`, `board`, `health` and `source_info` are the hub's own, the rest follows."""
+    """The read side of a hub. `series`, `watched`, `board`, `chain`, `health` and `source_info` are the hub's own, the rest follows."""
 
     calendar: SessionCalendar
 
@@ -40,6 +42,12 @@ class MarketReader(Protocol):
 
     def board(self, symbol: str) -> BoardRow:
         """Return the watchlist line of a symbol."""
+
+    def chain(self, underlying: str, expiry: date) -> ChainReader:
+        """Return a reader of one expiry's chain, kept up while somebody reads it."""
+
+    def expiries(self, underlying: str) -> tuple[date, ...]:
+        """Return the expiry dates that are listed, ascending; may block."""
 
     def health(self, symbol: str | None = None) -> Health:
         """Return how far the feed, or one symbol of it, can be trusted at this moment."""

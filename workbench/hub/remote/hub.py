@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from workbench.clock import NS_PER_S, monotonic_ns, sleep_s
 from workbench.errors import HistoryError, SourceError, SymbolError, choices
 from workbench.hub.board import BoardRow, Boards
 from workbench.hub.book import MIN_MINUTES, MINUTE
+from workbench.hub.chains import ChainReader, Chains
 from workbench.hub.health import Health, Mode
 from workbench.hub.reading import MarketReader
 from workbench.hub.remote import wire
+from workbench.hub.remote.chains import RemoteFeed
 from workbench.hub.remote.link import Link, LinkState
 from workbench.hub.remote.mirror import MirroredSeries
 from workbench.hub.remote.service import HISTORY_S, Address, Questions
@@ -56,6 +59,7 @@ class RemoteHub(MarketReader):
         self._ask = Questions(self.address)
         self._link = Link(self.address, self._state, on_attached=self._attached, seed=seed)
         self._boards = Boards(self.calendar)
+        self._chains = Chains(self._chain_feed, self._ask_expiries, lambda: self.epoch)
         self._watched: dict[str, None] = {}  # symbols in order of watching
         self.source = RemoteSource(self._state, self._ask)
         for symbol in symbols:
@@ -103,6 +107,7 @@ class RemoteHub(MarketReader):
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Let go of the hub, which goes on; bars stay readable."""
+        self._chains.stop()
         self._link.stop(timeout_s)
         self._ask.close()
 
@@ -140,7 +145,7 @@ class RemoteHub(MarketReader):
         """Have a symbol followed and its minutes mirrored; harmless when watched. SymbolError when the hub says there is none."""
         check_symbol(symbol)
         known = self.source_info.symbols
-        if known and symbol not in known:
+        if known and symbol not in known and not (self.source_info.has_chains and symbol.startswith("O:")):
             raise SymbolError(f"symbol: received {choices(symbol, known)} (all that source {self.source_info.name!r} has)")
         self._wait(self._follow(symbol))
 
@@ -199,6 +204,22 @@ class RemoteHub(MarketReader):
         except SourceError as error:
             raise HistoryError(str(error)) from None
         return wire.rows_of(page.bars)
+
+    def chain(self, underlying: str, expiry: date) -> ChainReader:
+        """Return a reader of one expiry's chain, kept up while somebody reads it; SourceError where the hub's source tells no chains."""
+        if self._link.is_up and not self.source_info.has_chains:
+            raise SourceError(f"chain: source {self.source_info.name!r} of the hub tells no option chains; allowed: a source that does")
+        return self._chains.open(check_symbol(underlying), expiry)
+
+    def expiries(self, underlying: str) -> tuple[date, ...]:
+        """Return the expiry dates that are listed, ascending. Asks the hub; SourceError, SymbolError as it says."""
+        return self._chains.expiries(check_symbol(underlying))
+
+    def _chain_feed(self, underlying: str, expiry: date) -> RemoteFeed:
+        return RemoteFeed(self._ask, self.clock, underlying, expiry)
+
+    def _ask_expiries(self, underlying: str) -> tuple[date, ...]:
+        return tuple(self._ask.get("/api/expiries", wire.Expiries, {"underlying": underlying}, wait_s=HISTORY_S).expiries)
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the newest quote, or None before the first."""

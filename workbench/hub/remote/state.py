@@ -173,6 +173,7 @@ class MirrorState:
             delay_ns=status.delay_ns,
             symbols=tuple(symbols.known or ()),
             bar_lengths_ns=status.bar_lengths_ns,
+            has_chains=status.has_chains,
         )
 
     def _begin(self, epoch: int, now_ns: int) -> None:

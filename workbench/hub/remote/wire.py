@@ -7,6 +7,7 @@ such JSON is a SourceError. Floor 2; the other side is described in `api/schemas
 from __future__ import annotations
 
 import math
+from datetime import date
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ import numpy as np
 from workbench.errors import SourceError
 from workbench.hub.gaps import OpenGap
 from workbench.hub.health import Health, Mode
+from workbench.options.chain import CHAIN_DTYPE
 from workbench.sessions import Segment
 from workbench.types import BAR_DTYPE, Quote, Trade
 
@@ -184,6 +186,7 @@ class Status(msgspec.Struct):
     has_quotes: bool
     delay_ns: int
     bar_lengths_ns: dict[str, int]
+    has_chains: bool = False
 
 
 class Symbols(msgspec.Struct):
@@ -201,6 +204,51 @@ class Quality(msgspec.Struct):
     feed: dict[str, Any]
     symbols: list[dict[str, Any]]
     gaps: list[dict[str, Any]]
+
+
+class Expiries(msgspec.Struct):
+    """`/api/expiries`."""
+
+    expiries: list[date]
+
+
+class Contract(msgspec.Struct, gc=False):
+    """One CHAIN_DTYPE row; null is NaN."""
+
+    symbol: str
+    root: str
+    expiry: date
+    expiry_ns: int
+    strike: float
+    right: str
+    bid: float | None
+    ask: float | None
+    last: float | None
+    bid_size: float | None
+    ask_size: float | None
+    volume: float | None
+    open_interest: float | None
+    vendor_iv: float | None
+    vendor_delta: float | None
+    vendor_gamma: float | None
+    ts_ns: int
+    is_standard: bool
+
+
+class ChainPage(msgspec.Struct):
+    """`/api/chain`; without `is_changed` nothing is told but how the chain is doing."""
+
+    version: str
+    is_changed: bool
+    is_loaded: bool
+    reason: str
+    n_live: int
+    source: str
+    spot: float | None
+    spot_ts_ns: int
+    asof_ns: int
+    notes: list[str]
+    rows: list[Contract]
 
 
 class Replay(msgspec.Struct):
@@ -234,6 +282,16 @@ def rows_of(bars: list[Bar]) -> np.ndarray:
         table = zip(*(msgspec.structs.astuple(bar) for bar in bars), strict=True)
         for name, values in zip(Bar.__struct_fields__, table, strict=True):
             rows[name] = np.array(values, BAR_DTYPE[name])  # of None numpy makes NaN
+    return rows
+
+
+def contracts_of(told: list[Contract]) -> np.ndarray:
+    """Return contracts as CHAIN_DTYPE, shape (n,)."""
+    rows = np.zeros(len(told), CHAIN_DTYPE)
+    if told:
+        table = zip(*(msgspec.structs.astuple(one) for one in told), strict=True)
+        for name, values in zip(Contract.__struct_fields__, table, strict=True):
+            rows[name] = np.array(values, CHAIN_DTYPE[name])  # of None numpy makes NaN
     return rows
 
 
