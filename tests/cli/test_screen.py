@@ -102,6 +102,15 @@ def test_rules_and_a_forecast_are_the_callers(chain):
     assert any("HAR-RV" in note for note in told["notes"])
 
 
+def test_ex_dividend_dates_are_told_or_asked_for(chain):
+    def notes(*arguments):
+        return " ".join(document(chain, *MOMENT, *arguments)["notes"])
+
+    assert "nobody looked" in notes()
+    assert "nobody looked" not in notes("--ex-dividend", "none")
+    assert "ex-dividend on 2025-07-16" in notes("--ex-dividend", "2025-07-16")
+
+
 def test_times_are_new_yorks_unless_they_say_otherwise(chain):
     for text in ("2025-07-15T10:00", "2025-07-15 10:00:00", "2025-07-15T14:00Z", "2025-07-15T10:00-04:00"):
         assert document(chain, "--spot", "600", "--asof", text)["asof_ns"] == 1_752_588_000_000_000_000
@@ -135,6 +144,7 @@ def test_a_chain_that_expired_a_minute_ago_screens_nothing_and_says_so(chain):
         (["--rule", "max_delta=x"], ["max_delta: received 'x'"]),
         (["--forecast-vol", "-1"], ["forecast vol", "above 0"]),
         (["--forecast-error", "0.1"], ["forecast-error", "--forecast-vol"]),
+        (["--ex-dividend", "tomorrow"], ["ex-dividend: received 'tomorrow'", "2026-03-20"]),
         (["--underlying", "QQQ"], ["underlying", "'QQQ'", "SPY"]),
     ],
 )

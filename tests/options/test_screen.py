@@ -223,6 +223,16 @@ def test_who_delivers_what_is_said():
     assert any("settles in cash" in note for note in screened([(6030, 4.2, 4.6, 10, 1)], spot=6000.0, root="SPXW").notes)
 
 
+def test_a_dividend_after_the_close_is_said_and_not_having_looked_too():
+    def notes(dates, **how):
+        return screen_covered_calls(priced_of([EXAMPLE], **how), ex_dividends=dates).notes
+
+    assert any("nobody looked" in note for note in notes(None))
+    assert any("ex-dividend on 2025-07-16" in note for note in notes([date(2025, 7, 16), date(2025, 10, 16)]))
+    assert not any("ex-dividend on" in note for note in notes([DAY, date(2025, 10, 16)]))
+    assert not any("ex-dividend dates" in note for note in notes(None, root="SPXW"))
+
+
 @pytest.mark.parametrize(
     ("bad", "name"),
     [({"min_delta": 1.5}, "min_delta"), ({"max_spread_frac": NAN}, "max_spread_frac"), ({"sell_at": "last"}, "sell_at"),

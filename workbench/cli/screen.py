@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,6 +56,9 @@ def covered_call(
     ] = None,
     forecast_by: Annotated[str, typer.Option(help="Who or what forecasts, as 'HAR-RV'.")] = "the command line",
     forecast_error: Annotated[str | None, typer.Option(metavar="NUMBER", help="Standard error of the forecast.")] = None,
+    ex_dividend: Annotated[
+        list[str] | None, typer.Option(metavar="DATE", help="Ex-dividend date of the underlying, or none; repeat for more.")
+    ] = None,
 ) -> None:
     """Screen the calls that expire today for covered calls: figures of stock and call together, and a funnel of the filters."""
     from workbench.options.screen import screen_covered_calls
@@ -69,7 +73,7 @@ def covered_call(
     )
     if not math.isfinite(priced.chain.spot):
         raise ConfigError(f"{file.name}: the price of the underlying is not in the file; next: give it, as --spot 600.25")
-    found = screen_covered_calls(priced, asked, forecast=stated)
+    found = screen_covered_calls(priced, asked, forecast=stated, ex_dividends=None if ex_dividend is None else _dates(ex_dividend))
     typer.echo(json.dumps(as_document(found), indent=2, allow_nan=False) if as_json else "\n".join(as_table(found, show_all=show_all)))
 
 
@@ -97,6 +101,14 @@ def _rules(texts: Iterable[str]) -> Any:
         default = knobs[name].default
         chosen[name] = value.strip() if isinstance(default, str) else number(name, value)
     return CoveredCallRules(**chosen)
+
+
+def _dates(texts: Iterable[str]) -> list[date]:
+    """Return the dates given; 'none' says that somebody looked, and there is none."""
+    try:
+        return [date.fromisoformat(text) for text in texts if text != "none"]
+    except ValueError:
+        raise ConfigError(f"ex-dividend: received {', '.join(texts)!r}; allowed: dates as 2026-03-20, or none") from None
 
 
 def _forecast(vol: str | None, by: str, error: str | None) -> Forecast | None:

@@ -14,8 +14,9 @@ forecast the market's own volatility is taken, and then it is minus what the bid
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,13 +25,15 @@ from workbench.errors import RecordError, choices
 from workbench.options import black
 from workbench.options.black import Floats
 from workbench.options.chain_status import ChainStatus
+from workbench.options.clocks import NS_PER_MIN
 from workbench.options.expiry import Delivery, Exercise, style
 from workbench.options.filters import Funnel, FunnelStep, check_knobs, check_order, knob
 from workbench.options.priced import PricedChain
+from workbench.sessions import to_ny
 
 PIN_FRAC, PIN_MINUTES = 0.001, 30  # a strike so near the spot, so late, may end on either side
 ROUNDING = 1e-12  # bounds are inclusive: 0.03 that became 0.030000000000000002 is inside
-NS_PER_MIN = 60_000_000_000
+FARTHEST_NEXT_DAYS = 4  # from an expiry to the next session, over a long weekend
 SELL_AT = ("bid", "mid")
 RANK_BY = ("premium_yield", "ev", "pop", "strike")
 
@@ -164,7 +167,11 @@ def legacy_score(premium_yield: ArrayLike, pop: ArrayLike, volume: ArrayLike, op
 
 
 def screen_covered_calls(
-    priced: PricedChain, rules: CoveredCallRules | None = None, *, forecast: Forecast | None = None
+    priced: PricedChain,
+    rules: CoveredCallRules | None = None,
+    *,
+    forecast: Forecast | None = None,
+    ex_dividends: Sequence[date] | None = None,
 ) -> CoveredCallScreen:
     """Return every standard call that expires within `rules.max_dte`, measured, judged and ranked; and the funnel.
 
@@ -173,6 +180,7 @@ def screen_covered_calls(
     priced : PricedChain                    Of one underlying; its clock is the one that volatilities and the forecast belong to.
     rules : CoveredCallRules
     forecast : Forecast                     None: the expected value is at the market's own volatility.
+    ex_dividends : dates                    Of the underlying, those known; None: nobody looked, and a note says so.
     """
     asked = rules or CoveredCallRules()
     funnel = Funnel(len(priced))
@@ -190,7 +198,7 @@ def screen_covered_calls(
     chain = priced.chain
     return CoveredCallScreen(
         chain.underlying, chain.spot, chain.asof_ns, priced.clock.value, asked, forecast, tuple(rows), tuple(funnel.steps),
-        (*priced.notes, *_notes(priced, picked, forecast)),
+        (*priced.notes, *_notes(priced, picked, forecast), *_dividend_notes(priced, picked, ex_dividends)),
     )  # fmt: skip
 
 
@@ -308,3 +316,16 @@ def _notes(priced: PricedChain, picked: np.ndarray, forecast: Forecast | None) -
                 f"{root} is American: it may be assigned before expiry, above all before an ex-dividend date, and until an hour and a half"
                 " after the close whatever the closing price was"
             )
+
+
+def _dividend_notes(priced: PricedChain, picked: np.ndarray, ex_dividends: Sequence[date] | None) -> Iterator[str]:
+    """Yield whether a dividend may make holders exercise before it: those that are due until the day after the last expiry."""
+    if not any(style(root).exercise is Exercise.AMERICAN for root in np.unique(priced.rows["root"][picked]).tolist()):
+        return
+    if ex_dividends is None:
+        yield "ex-dividend dates: nobody looked"
+        return
+    today = to_ny(priced.chain.asof_ns).date()
+    last = to_ny(int(priced.rows["expiry_ns"][picked].max())).date() + timedelta(days=FARTHEST_NEXT_DAYS)
+    for day in sorted(day for day in ex_dividends if today < day <= last):
+        yield f"ex-dividend on {day:%Y-%m-%d}: a call in the money tends to be exercised the evening before, for the dividend"
