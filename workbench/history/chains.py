@@ -197,7 +197,7 @@ def _times(cells: Cells, asof_ns: int | None, tz: str | None) -> tuple[np.ndarra
         if asof_ns is None and not ts.max(initial=0):
             raise SchemaError(f"{cells.path.name}: column {cells.columns['ts']!r}: received no time at all; next: give the moment (asof)")
         moment = int(ts.max(initial=0)) if asof_ns is None else asof_ns
-        if len(ts) and ts[cells.good].min(initial=moment) > moment:
+        if cells.good.any():
             _not_before(cells.path, moment, int(ts[cells.good].min()))
         return ts, moment
     if asof_ns is None:
