@@ -190,6 +190,22 @@ def test_without_a_spot_every_call_fails_and_no_number_is_invented():
     )
 
 
+def test_a_spot_older_than_the_chain_gives_way_to_what_the_quotes_imply():
+    rows, moment = chain_of([EXAMPLE, (600, 1.75, 1.79, 10, 1)])
+    puts, _ = chain_of([(600, 1.25, 1.29, 10, 1), (603, 2.92, 2.96, 10, 1)], right="P")
+    stale = {**moment, "spot": 599.0, "spot_ts_ns": AT_TEN - 3600 * 10**9}
+    chain = make_chain("SPY", np.concatenate([rows, puts]), **stale, source="test")
+    got = screen_covered_calls(price_chain(chain, clock=TimeClock.CAL365, rates=RateCurve.constant(0.0), calendar=CALENDAR))
+    row = next(row for row in got.rows if row.strike == 603)
+    assert row.spot == got.spot == pytest.approx(600.5, abs=0.02)  # 600 + 1.77 - 1.27
+    assert row.breakeven == pytest.approx(row.spot - 0.42)
+    assert any("is what the quotes imply" in note for note in got.notes)
+    alone = make_chain("SPY", rows, **stale, source="test")
+    lost = screen_covered_calls(price_chain(alone, clock=TimeClock.CAL365, rates=RateCurve.constant(0.0), calendar=CALENDAR))
+    assert all(row.status == "fail" and math.isnan(row.breakeven) for row in lost.rows)
+    assert "older than the chain" in lost.rows[0].reasons[0]
+
+
 def test_late_and_near_the_strike_the_pin_is_marked():
     late = ny_ns(DAY, 15, 30)
     assert screened([(600.5, 0.3, 0.34, 10, 1)], asof_ns=late).rows[0].is_pin_risk

@@ -263,6 +263,14 @@ def test_the_list_ends_where_it_was_asked_to_and_says_so():
     assert any("the first 2 of" in note for note in short.notes)
 
 
+def test_a_spot_older_than_the_chain_gives_way_to_what_the_quotes_imply():
+    chain = make_chain("SPY", rows_of(), spot=590.0, spot_ts_ns=AT_TEN - 3600 * 10**9, asof_ns=AT_TEN, source="test")
+    got = suggest(price_chain(chain, clock=TimeClock.CAL365, rates=RateCurve.constant(0.0), calendar=CALENDAR), WISH, KNOWN)
+    row = got.rows[0]
+    assert line(row, "break-even distance").value == pytest.approx((row.break_even_usd - 600) / 8, abs=0.01)
+    assert any("is what the quotes imply" in note for note in got.notes)
+
+
 def test_an_empty_chain_suggests_nothing():
     assert suggested(rows_of()[:0]).rows == ()
 

@@ -71,9 +71,17 @@ def covered_call(
     priced = open_chain(
         file, spot=spot, asof=asof, underlying=underlying, clock=clock, rate=rate, dividend_yield=dividend_yield, max_age=max_age
     )
-    if not math.isfinite(priced.chain.spot):
-        raise ConfigError(f"{file.name}: the price of the underlying is not in the file; next: give it, as --spot 600.25")
-    found = screen_covered_calls(priced, asked, forecast=stated, ex_dividends=None if ex_dividend is None else _dates(ex_dividend))
+    found = screen_covered_calls(
+        priced,
+        asked,
+        forecast=stated,
+        ex_dividends=None if ex_dividend is None else _dates(ex_dividend),
+        max_spot_age_s=number("max-age", max_age),
+    )
+    if not math.isfinite(found.spot):
+        raise ConfigError(
+            f"{file.name}: the price of the underlying is not in the file, nor implied by it; next: give it, as --spot 600.25"
+        )
     typer.echo(json.dumps(as_document(found), indent=2, allow_nan=False) if as_json else "\n".join(as_table(found, show_all=show_all)))
 
 

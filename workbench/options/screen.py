@@ -28,8 +28,9 @@ from workbench.options.chain_status import ChainStatus
 from workbench.options.clocks import NS_PER_MIN
 from workbench.options.expiry import Delivery, Exercise, style
 from workbench.options.filters import Funnel, FunnelStep, check_knobs, check_order, knob
-from workbench.options.priced import PricedChain
+from workbench.options.priced import MAX_SPOT_AGE_S, PricedChain
 from workbench.sessions import to_ny
+from workbench.types import NS_PER_S
 
 PIN_FRAC, PIN_MINUTES = 0.001, 30  # a strike so near the spot, so late, may end on either side
 ROUNDING = 1e-12  # bounds are inclusive: 0.03 that became 0.030000000000000002 is inside
@@ -82,6 +83,7 @@ class CoveredCall:
 
     symbol: str
     root: str
+    spot: float  # at which the share is taken to be bought
     strike: float
     bid: float
     ask: float
@@ -172,6 +174,7 @@ def screen_covered_calls(
     *,
     forecast: Forecast | None = None,
     ex_dividends: Sequence[date] | None = None,
+    max_spot_age_s: float = MAX_SPOT_AGE_S,
 ) -> CoveredCallScreen:
     """Return every standard call that expires within `rules.max_dte`, measured, judged and ranked; and the funnel.
 
@@ -180,26 +183,45 @@ def screen_covered_calls(
     priced : PricedChain                    Of one underlying; its clock is the one that volatilities and the forecast belong to.
     rules : CoveredCallRules
     forecast : Forecast                     None: the expected value is at the market's own volatility.
+    max_spot_age_s : float                  An older spot is no price to buy shares at: what the quotes imply stands in, and a note says so.
     ex_dividends : dates                    Of the underlying, those known; None: nobody looked, and a note says so.
     """
-    asked = rules or CoveredCallRules()
+    asked, chain = rules or CoveredCallRules(), priced.chain
     funnel = Funnel(len(priced))
     picked = np.flatnonzero(_of_the_day(priced, asked, funnel))
-    columns = _measured(priced, picked, asked, forecast)
-    verdicts = _judged(columns, priced, picked, asked, funnel)
-    names = [f.name for f in fields(CoveredCall) if f.name not in ("status", "reasons", "confidence")]
-    rows = [
-        CoveredCall(
-            **{name: columns[name][i].item() for name in names}, status="fail" if verdicts[i] else "pass", reasons=tuple(verdicts[i])
-        )
-        for i in range(len(picked))
-    ]
-    rows.sort(key=lambda row: _rank(row, asked))
-    chain = priced.chain
+    spots, told = known_spots(priced, picked, max_spot_age_s)
+    columns = _measured(priced, picked, spots, asked, forecast)
+    rows = _rows(columns, _judged(columns, priced, picked, asked, funnel))
     return CoveredCallScreen(
-        chain.underlying, chain.spot, chain.asof_ns, priced.clock.value, asked, forecast, tuple(rows), tuple(funnel.steps),
-        (*priced.notes, *_notes(priced, picked, forecast), *_dividend_notes(priced, picked, ex_dividends)),
-    )  # fmt: skip
+        underlying=chain.underlying,
+        spot=next((float(spot) for spot in spots if math.isfinite(spot)), chain.spot),
+        asof_ns=chain.asof_ns,
+        clock=priced.clock.value,
+        rules=asked,
+        forecast=forecast,
+        rows=tuple(sorted(rows, key=lambda row: _rank(row, asked))),
+        funnel=tuple(funnel.steps),
+        notes=(*priced.notes, *told, *_notes(priced, picked, forecast), *_dividend_notes(priced, picked, ex_dividends)),
+    )
+
+
+def known_spots(priced: PricedChain, picked: np.ndarray, max_spot_age_s: float) -> tuple[Floats, list[str]]:
+    """Return for each row of `picked` the price of the underlying: the chain's own, else what its quotes imply and a note of that."""
+    chain = priced.chain
+    is_told = chain.spot > 0 and chain.spot_ts_ns > 0 and (chain.asof_ns - chain.spot_ts_ns) / NS_PER_S <= max_spot_age_s
+    if is_told:
+        return np.full(len(picked), chain.spot), []
+    implied = priced.spot_usd[picked]
+    known = implied[np.isfinite(implied)]
+    return implied, [f"spot {known[0]:,.2f} is what the quotes imply: the chain's own is missing or too old"] if len(known) else []
+
+
+def _rows(columns: dict[str, np.ndarray], reasons: list[list[str]]) -> list[CoveredCall]:
+    names = [f.name for f in fields(CoveredCall) if f.name not in ("status", "reasons", "confidence")]
+    return [
+        CoveredCall(**{name: columns[name][i].item() for name in names}, status="fail" if why else "pass", reasons=tuple(why))
+        for i, why in enumerate(reasons)
+    ]
 
 
 def _of_the_day(priced: PricedChain, rules: CoveredCallRules, funnel: Funnel) -> np.ndarray:
@@ -212,9 +234,11 @@ def _of_the_day(priced: PricedChain, rules: CoveredCallRules, funnel: Funnel) ->
     return funnel.keep("standard", "delivers 100 shares", rows["is_standard"])
 
 
-def _measured(priced: PricedChain, picked: np.ndarray, rules: CoveredCallRules, forecast: Forecast | None) -> dict[str, np.ndarray]:
+def _measured(
+    priced: PricedChain, picked: np.ndarray, spot: Floats, rules: CoveredCallRules, forecast: Forecast | None
+) -> dict[str, np.ndarray]:
     """Return the fields of `CoveredCall` as columns."""
-    rows, spot = priced.rows[picked], priced.chain.spot
+    rows = priced.rows[picked]
     years, vol, rate, carried, spots = (x[picked] for x in (priced.years, priced.vol, priced.rate, priced.dividend_yield, priced.spot_usd))
     strike, bid, mid = rows["strike"], rows["bid"], priced.mid_usd[picked]
     credit = np.where(bid > 0, bid if rules.sell_at == "bid" else mid, np.nan)
@@ -229,12 +253,13 @@ def _measured(priced: PricedChain, picked: np.ndarray, rules: CoveredCallRules, 
     minutes = (rows["expiry_ns"] - priced.chain.asof_ns) / NS_PER_MIN
     spread = (rows["ask"] - bid) / mid
     return {
-        "symbol": rows["symbol"], "root": rows["root"], "strike": strike, "bid": bid, "ask": rows["ask"], "mid": mid, "credit": credit,
-        "open_interest": rows["open_interest"], "volume": rows["volume"], "iv": vol, "delta": priced.greeks.delta[picked],
-        "minutes_left": minutes, "otm_frac": (strike - spot) / spot, "spread_frac": spread, "premium_yield": credit / spot,
-        "breakeven": spot - credit, "max_profit": strike - spot + credit, "max_loss": spot - credit, "p_assigned": p_assigned,
-        "p_keep": 1 - p_assigned, "pop": pop, "ev": ev(stated), "ev_low": ev(stated + error), "ev_high": ev(np.maximum(stated - error, 0)),
-        "ev_market": ev(vol), "legacy_score": legacy_score(credit / spot, pop, rows["volume"], rows["open_interest"], spread),
+        "symbol": rows["symbol"], "root": rows["root"], "spot": spot, "strike": strike, "bid": bid, "ask": rows["ask"], "mid": mid,
+        "credit": credit, "open_interest": rows["open_interest"], "volume": rows["volume"], "iv": vol,
+        "delta": priced.greeks.delta[picked], "minutes_left": minutes, "otm_frac": (strike - spot) / spot, "spread_frac": spread,
+        "premium_yield": credit / spot, "breakeven": spot - credit, "max_profit": strike - spot + credit, "max_loss": spot - credit,
+        "p_assigned": p_assigned, "p_keep": 1 - p_assigned, "pop": pop, "ev": ev(stated), "ev_low": ev(stated + error),
+        "ev_high": ev(np.maximum(stated - error, 0)), "ev_market": ev(vol),
+        "legacy_score": legacy_score(credit / spot, pop, rows["volume"], rows["open_interest"], spread),
         "is_pin_risk": (np.abs(spot - strike) / spot < PIN_FRAC) & (minutes <= PIN_MINUTES),
     }  # fmt: skip
 

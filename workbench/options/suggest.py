@@ -28,7 +28,8 @@ from workbench.errors import RecordError, choices
 from workbench.options.chain_status import ChainStatus
 from workbench.options.clocks import minutes_per_year
 from workbench.options.filters import Funnel, FunnelStep, check_knobs, check_order, knob
-from workbench.options.priced import PricedChain
+from workbench.options.priced import MAX_SPOT_AGE_S, PricedChain
+from workbench.options.screen import known_spots
 from workbench.sessions import to_ny
 from workbench.types import NS_PER_S, OptionContract
 
@@ -171,7 +172,13 @@ class Suggestions:
 
 
 def suggest(
-    priced: PricedChain, wish: Wish, known: Known | None = None, thresholds: Thresholds | None = None, *, most: int = 10
+    priced: PricedChain,
+    wish: Wish,
+    known: Known | None = None,
+    thresholds: Thresholds | None = None,
+    *,
+    most: int = 10,
+    max_spot_age_s: float = MAX_SPOT_AGE_S,
 ) -> Suggestions:
     """Return up to `most` contracts that fit the wish, in order of `RANKED_BY`, each with its checklist.
 
@@ -181,14 +188,17 @@ def suggest(
     wish : Wish                             Filters; what does not fit is counted in the funnel, not ranked.
     known : Known                           None: nothing is, and every line that asks for it says `unknown`.
     thresholds : Thresholds
+    max_spot_age_s : float                  An older spot gives way to what the quotes imply, and a note says so.
     """
     funnel = Funnel(len(priced))
     costs = _fitting(priced, wish, funnel)
     facts, bounds = known or Known(), thresholds or Thresholds()
-    found = [_suggestion(priced, i, costs[i], wish, facts, bounds) for i in np.flatnonzero(funnel.is_left).tolist()]
+    picked = np.flatnonzero(funnel.is_left)
+    spots, told = known_spots(priced, picked, max_spot_age_s)
+    found = [_suggestion(priced, i, costs[i], spot, wish, facts, bounds) for i, spot in zip(picked.tolist(), spots.tolist(), strict=True)]
     found.sort(key=lambda row: _order(row, wish))
     ranked = tuple(replace(row, rank=at) for at, row in enumerate(found[: max(most, 0)], 1))
-    return Suggestions(wish, ranked, tuple(funnel.steps), (*priced.notes, *_notes(wish, len(found), most)))
+    return Suggestions(wish, ranked, tuple(funnel.steps), (*priced.notes, *told, *_notes(wish, len(found), most)))
 
 
 def cost_usd(ask_usd: float, fee_usd: Decimal | None = None) -> Decimal:
@@ -217,7 +227,7 @@ def _fitting(priced: PricedChain, wish: Wish, funnel: Funnel) -> dict[int, Decim
     return costs
 
 
-def _suggestion(priced: PricedChain, i: int, cost: Decimal, wish: Wish, known: Known, bounds: Thresholds) -> Suggestion:
+def _suggestion(priced: PricedChain, i: int, cost: Decimal, spot: float, wish: Wish, known: Known, bounds: Thresholds) -> Suggestion:
     row = priced.rows[i]
     contract = OptionContract.parse(str(row["symbol"]))
     cp = 1 if wish.right == "C" else -1
@@ -241,7 +251,7 @@ def _suggestion(priced: PricedChain, i: int, cost: Decimal, wish: Wish, known: K
         theta_usd_per_hour=hourly * MULTIPLIER,
         cost_usd=cost,
         contracts=int(wish.budget_usd // cost) if cost > 0 else 0,
-        checklist=tuple(_checklist(_Facts(priced, i, hourly, cp * (break_even - priced.chain.spot)), known, bounds)),
+        checklist=tuple(_checklist(_Facts(priced, i, hourly, cp * (break_even - spot)), known, bounds)),
     )
 
 
