@@ -6,7 +6,8 @@ symbol (OCC) | root, expiry, strike, right; bid, ask
 [, bid_size, ask_size, last, volume, open_interest, iv, delta, gamma, ts, spot, multiplier]
 
 A file with several moments gives the chain as it was known at the one asked for. Chains as Cboe's page of delayed quotes writes them
-(`quotedata.py`) and quotes by minute (`minute_chains.py`) load as they are. Vendors' names are recognised, each assumption is a note of
+(`quotedata.py`), quotes by minute (`minute_chains.py`) and snapshots as providers answer them (`.json`, `chain_messages.py`) load as
+they are. Vendors' names are recognised, each assumption is a note of
 the chain; a row that can't be read is put aside, counted, and named with its line. Crossed and missing quotes stay: they are the
 market's, and get a status where they are priced.
 
@@ -15,14 +16,16 @@ Floor 1: numpy, `options/chain.py`; pyarrow and pandas inside.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from workbench.errors import SchemaError, choices
+from workbench.errors import FileError, SchemaError, choices
 from workbench.history.chain_cells import Cells
+from workbench.history.chain_messages import decode_snapshot
 from workbench.history.columns import plain_name
 from workbench.history.minute_chains import MinuteChain, is_minute_file, read_minutes
 from workbench.history.quotedata import is_quotedata, read_quotedata
@@ -86,6 +89,8 @@ def read_chain(
     path = Path(path)
     if spot is not None and not (math.isfinite(spot) and spot > 0):
         raise SchemaError(f"spot: received {spot!r}; allowed: a price above 0 [USD]")
+    if path.name.lower().endswith(".json"):
+        return _message_chain(path, calendar, underlying, spot, asof_ns)
     if is_quotedata(path):
         told = read_quotedata(path, calendar)
         moment = told.ts_ns if asof_ns is None else asof_ns
@@ -128,6 +133,24 @@ def _only(path: Path, rows: np.ndarray, wanted: str | None) -> str:
     if there and wanted.upper() not in there:
         raise SchemaError(f"{path.name}: underlying: received {choices(wanted, there)}")
     return wanted.upper()
+
+
+def _message_chain(path: Path, calendar: SessionCalendar, underlying: str | None, spot: float | None, asof_ns: int | None) -> Chain:
+    """Return a provider's snapshot that was kept as it came."""
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FileError(f"{path.name}: can't be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise FileError(f"{path.name}: corrupt: no JSON ({error})") from None
+    told = decode_snapshot(document, calendar)
+    moment = told.newest_ns if asof_ns is None else asof_ns
+    if not moment:
+        raise SchemaError(f"{path.name}: received no time at all; next: give the moment (asof)")
+    notes = tuple(f"quarantined: {n:,} elements: {reason}" for reason, n in told.quarantined.items())
+    given = _Spot(told.spot, told.spot_ts_ns) if spot is None else _Spot(spot, moment)
+    wanted = _only(path, told.rows, underlying)
+    return _chain(path, told.rows, told.underlying or "?" if wanted == "?" else wanted, given, moment, "snapshot", notes)
 
 
 def _not_before(path: Path, asof_ns: int, first_ns: int) -> None:
