@@ -28,7 +28,7 @@ from workbench.cli.chain_file import (
     number,
     open_chain,
 )
-from workbench.errors import ConfigError, RecordError
+from workbench.errors import ConfigError, RecordError, choices
 
 if TYPE_CHECKING:
     from workbench.options.exposure import Convention, Exposure
@@ -85,12 +85,12 @@ def gex(
 def _convention(unit: str, sign: str, basis: str, sticky: str, charm_days: str) -> Convention:
     from workbench.options.exposure import Convention
 
+    if charm_days not in ("365", "252"):
+        raise ConfigError(f"charm-days: received {choices(charm_days, ('365', '252'))}")
     try:
-        return Convention.parse(
-            unit=unit, sign=sign, basis=basis, stickiness=sticky, charm_days=int(charm_days) if charm_days.isdecimal() else -1
-        )
+        return Convention.parse(unit=unit, sign=sign, basis=basis, stickiness=sticky, charm_days=int(charm_days))
     except RecordError as error:
-        raise ConfigError(str(error).replace("charm_days: received -1", f"charm-days: received {charm_days!r}")) from error
+        raise ConfigError(str(error).replace("stickiness:", "sticky:")) from error
 
 
 # -- as a JSON document ---------------------------------------------------------------------------------------------------------
@@ -236,13 +236,13 @@ def _strike_table(e: Exposure, n: int) -> list[str]:
     middle = int((table["strike"] < e.spot).sum())
     shown = table[max(middle - n, 0) : middle + n]
     top = max((abs(float(v)) for v in shown["net_gex"] if not math.isnan(v)), default=0.0)
-    names = {e.levels.call_wall: "call wall", e.levels.put_wall: "put wall", e.levels.magnet: "magnet"}
+    names = (("call wall", e.levels.call_wall), ("put wall", e.levels.put_wall), ("magnet", e.levels.magnet))
     lines = [f"{'strike':>10} {'calls':>10} {'puts':>10} {'net':>10} {'vanna':>10} {'charm':>10}"]
     for row in shown[::-1]:
         net = float(row["net_gex"])
         size = 0 if not top or math.isnan(net) else round(abs(net) / top * BAR_WIDTH)
         bar = ("+" if net > 0 else "-") * size
-        marks = " ".join(dict.fromkeys(name for level, name in names.items() if level == float(row["strike"])))
+        marks = " ".join(name for name, level in names if level == float(row["strike"]))
         cells = " ".join(f"{short(float(row[name])):>10}" for name in ("call_gex", "put_gex", "net_gex", "vex", "cex"))
         lines.append(f"{price(float(row['strike'])):>10} {cells}  {bar}{' ' if bar and marks else ''}{marks}".rstrip())
     below = int((shown["strike"] < e.spot).sum())
