@@ -66,6 +66,8 @@ class AlpacaServer(Loopback):
         self.plan = Plan()
         self.bars_of = bars_of
         self.page_size = page_size
+        self.snapshots: dict[str, dict[str, dict]] = {}  # underlying -> contract -> its snapshot
+        self.most_contracts = 1_000  # in one page
         self.now_ns: Callable[[], int] = lambda: 0  # the market's clock, for the rule of the last 15 minutes
 
     @property
@@ -187,7 +189,21 @@ class AlpacaServer(Loopback):
         keys = (request.headers.get("apca-api-key-id"), request.headers.get("apca-api-secret-key"))
         if keys not in self.plan.keys:
             return 403, {}, b'{"message":"forbidden."}'
+        if request.path.startswith("/v1beta1/options/snapshots/"):
+            return 200, {}, json.dumps(self._snapshots(request)).encode()
         return self._bars(request, fault)
+
+    def _snapshots(self, request: Request) -> dict:
+        """Answer /v1beta1/options/snapshots/{underlying}; `limit` defaults to 100, as the real one's."""
+        query = request.query
+        day = query.get("expiration_date", "")[2:].replace("-", "")
+        right = query.get("type", "")[:1].upper()
+        found = sorted(self.snapshots.get(request.path.rpartition("/")[2], {}).items())
+        found = [(symbol, one) for symbol, one in found if symbol[-15:-9] == day or not day]
+        found = [(symbol, one) for symbol, one in found if symbol[-9] == right or not right]
+        start, limit = int(query.get("page_token", 0)), min(int(query.get("limit", 100)), self.most_contracts)
+        rest = len(found) > start + limit
+        return {"snapshots": dict(found[start : start + limit]), "next_page_token": str(start + limit) if rest else None}
 
     def _bars(self, request: Request, fault: str) -> tuple[int, dict[str, str], bytes]:
         """Answer /v2/stocks/bars and /v1beta1/options/bars; start and end are both counted in."""

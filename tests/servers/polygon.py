@@ -51,6 +51,8 @@ class PolygonServer(Loopback):
         self.bars_of = bars_of
         self.page_size = page_size
         self.symbols: set[str] | None = None  # None: REST knows every symbol
+        self.contracts: dict[str, list[dict]] = {}  # underlying -> rows of its chain snapshot
+        self.most_contracts = 250  # in one page
 
     @property
     def websocket_base(self) -> str:
@@ -144,6 +146,8 @@ class PolygonServer(Loopback):
             return code, extra, json.dumps({"request_id": "1"} | content).encode()
         if fault == "garbage":
             return 200, {}, b"<html>Bad gateway</html>"
+        if request.path.startswith("/v3/"):
+            return 200, {}, json.dumps(self._contracts(request)).encode()
         return 200, {}, json.dumps(self._aggregates(request, fault)).encode()
 
     def _refusal(self, request: Request, fault: str) -> tuple[int, dict[str, str], dict] | None:
@@ -159,6 +163,24 @@ class PolygonServer(Loopback):
         if self.symbols is not None and request.path.split("/")[4] not in self.symbols:
             return 404, {}, {"status": "NOT_FOUND", "message": "Ticker not found."}
         return None
+
+    def _contracts(self, request: Request) -> dict:
+        """Answer /v3/snapshot/options/{underlying} and /v3/reference/options/contracts; `limit` defaults to 10, as the real one's."""
+        query = request.query
+        if "cursor" in query:  # the link of a next page carries the whole question
+            query = json.loads(base64.urlsafe_b64decode(query["cursor"]))
+        is_list = request.path.startswith("/v3/reference")
+        rows = self.contracts.get(query["underlying_ticker"] if is_list else request.path.rpartition("/")[2], [])
+        for name in ("expiration_date", "contract_type"):
+            rows = [row for row in rows if name not in query or row["details"][name] == query[name]]
+        rows = sorted(rows, key=lambda row: row["details"]["ticker"])
+        start, limit = int(query.get("start", 0)), min(int(query.get("limit", 10)), 1000 if is_list else self.most_contracts)
+        shown, rest = rows[start : start + limit], rows[start + limit :]
+        answer = {"status": "OK", "request_id": "1", "results": [row["details"] for row in shown] if is_list else shown}
+        if rest:
+            cursor = base64.urlsafe_b64encode(json.dumps({**query, "start": start + limit}).encode()).decode()
+            answer["next_url"] = f"https://api.polygon.io{request.path}?cursor={cursor}&apiKey=somebody"
+        return answer
 
     def _aggregates(self, request: Request, fault: str) -> dict:
         """Answer /v2/aggs/ticker/{symbol}/range/1/minute/{from}/{to}: from is snapped down, to up to whole minutes."""

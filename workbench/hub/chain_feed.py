@@ -215,8 +215,9 @@ class ChainFeed(Feed):
             return
         spot, _ = self._spot(base)
         strikes = np.unique(base.rows["strike"])
+        stock = () if self.underlying.startswith("I:") else (self.underlying,)  # of an index the snapshot tells the value
         if not np.isfinite(spot) or not len(strikes):
-            self._hold(frozenset((self.underlying,)))
+            self._hold(frozenset(stock))
             return
         n_held = sum(symbol.startswith("O:") for symbol in self._held)
         free = self._source.most_contracts - self._following.n_contracts + n_held
@@ -228,7 +229,7 @@ class ChainFeed(Feed):
         wanted = [f"O:{symbol}" for symbol in base.rows["symbol"][np.isin(base.rows["strike"], near)].tolist()][: max(free, 0)]
         is_cut = n_strikes < WINDOW_STRIKES and len(wanted) < len(base)
         self._limited = _few(len(wanted), self._source.most_contracts) if is_cut else ""
-        self._hold(frozenset((self.underlying, *wanted)))
+        self._hold(frozenset((*stock, *wanted)))
         self._centre = float(strikes[at])
         with self._lock:
             self._number()

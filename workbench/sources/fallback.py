@@ -16,18 +16,24 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from workbench.clock import NS_PER_MIN, NS_PER_S, Clock, WallClock
 from workbench.errors import ConfigError, SourceError, SymbolError
 from workbench.sessions import Segment, SessionCalendar, to_ny
-from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, Source, SourceInfo
+from workbench.sources.base import ChainSource, FeedGap, FeedState, FeedStatus, History, Sink, Source, SourceInfo
 from workbench.types import SymbolTable
 
+if TYPE_CHECKING:
+    from workbench.options.chain import Chain
+
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MARGIN_NS = 2 * NS_PER_S  # prints that much older than the last ones heard may not have come any more
 AHEAD_NS = 60 * NS_PER_S  # stamps further ahead are wrong, the hub puts them aside; how far a source has told can't be read off them
@@ -146,6 +152,36 @@ class FallbackSource:
             rows = told.rows.copy()
             rows["is_complete"] = 0  # so that they take the place of none that the first told whole
             return History(rows, is_complete=False, note=f"told by {self.second.info.name}; {self.first.info.name}: {error}")
+
+    @property
+    def most_contracts(self) -> int:
+        """How many option contracts both can deliver at once; none where one of them knows no options."""
+        return min((side.most_contracts for side in (self.first, self.second) if isinstance(side, ChainSource)), default=0)
+
+    def expiries(self, underlying: str) -> tuple[date, ...]:
+        """Return the first's expiry dates; where it fails, the second's."""
+        return self._of_either(lambda source: source.expiries(underlying))[0]
+
+    def chain(self, underlying: str, expiry: date) -> Chain:
+        """Return the first's chain; where it fails, the second's with a note. Raises the first's error."""
+        chain, error = self._of_either(lambda source: source.chain(underlying, expiry))
+        why = () if error is None else (f"told by {self.second.info.name}; {self.first.info.name}: {error}",)
+        return replace(chain, notes=(*chain.notes, *why))
+
+    def _of_either(self, ask: Callable[[ChainSource], T]) -> tuple[T, SourceError | None]:
+        """Return an answer, and the first's error where it is the second's."""
+        first, second = self.first, self.second
+        try:
+            if not isinstance(first, ChainSource):
+                raise SourceError(f"chain: source {first.info.name!r} tells no option chains; allowed: a source that does")
+            return ask(first), None
+        except SourceError as error:
+            if not isinstance(second, ChainSource):
+                raise
+            try:
+                return ask(second), error
+            except (SourceError, SymbolError):
+                raise error from None
 
     def look(self) -> None:
         """Judge both sources at this moment and change hands if it is time (the watching thread does so by itself)."""

@@ -9,11 +9,11 @@ Facts: docs.alpaca.markets; alpaca-py 0.44.0, read and run. Floor 2.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ from workbench.sources.base import History
 from workbench.sources.live.api_key import ApiKey
 from workbench.sources.live.history import Doubt, Minute, MinuteHistory, Refusal
 
+T = TypeVar("T")
 PAGE_LIMIT = 10_000  # the largest that is allowed
 RECENT_NS = 16 * NS_PER_MIN  # plans without real-time data end 15 minutes ago; one more, so that no clock spoils it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,18 +97,27 @@ class AlpacaHistory(MinuteHistory):
 
     def _page(self, symbol: str, start_ns: int, end_ns: int, token: str | None) -> tuple[list[Minute], str | None]:
         name = symbol.removeprefix("O:")
+        page = self.fetch(lambda: self._answer(symbol, name, start_ns, end_ns, token), Page)
+        bars = (page.bars or {}).get(name, [])
+        if any(later.t <= earlier.t for earlier, later in pairwise(bars)):
+            raise Doubt("bars are not in order of time")
+        return [Minute(ns_of(bar.t), bar.o, bar.h, bar.l, bar.c, bar.v, bar.vw, bar.n) for bar in bars], page.next_page_token or None
+
+    def fetch(self, send: Callable[[], Any], kind: type[T]) -> T:
+        """Return the answer to what `send` asks, once; Refusal or Doubt."""
         try:
-            page = msgspec.convert(self._answer(symbol, name, start_ns, end_ns, token), Page)
+            return msgspec.convert(send(), kind)
         except self._vendor.APIError as error:
             raise _refusal(error) from None
         except msgspec.ValidationError as error:
             raise Doubt(f"the answer is not what was asked for ({error})") from None
         except (OSError, ValueError) as error:  # requests' own, the socket's, and a body that is no JSON
             raise Doubt(f"{type(error).__name__}: {error}") from None
-        bars = (page.bars or {}).get(name, [])
-        if any(later.t <= earlier.t for earlier, later in pairwise(bars)):
-            raise Doubt("bars are not in order of time")
-        return [Minute(_ns(bar.t), bar.o, bar.h, bar.l, bar.c, bar.v, bar.vw, bar.n) for bar in bars], page.next_page_token or None
+
+    def ask_options(self, request: Any, path: str, **more: Any) -> Any:
+        """Send one request of the vendor's classes to the option service, once, and return the raw answer."""
+        fields = {name: value for name, value in request.to_request_fields().items() if name != "underlying_symbol"}
+        return self._options.get(path, fields | {name: value for name, value in more.items() if value is not None})
 
     def _answer(self, symbol: str, name: str, start_ns: int, end_ns: int, token: str | None) -> Any:
         """Send one request, once."""
@@ -157,6 +167,6 @@ def _moment(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=ns // 1_000)
 
 
-def _ns(moment: datetime) -> int:
+def ns_of(moment: datetime) -> int:
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return (aware - _EPOCH) // timedelta(microseconds=1) * 1_000

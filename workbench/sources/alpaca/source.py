@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from workbench.clock import Clock, WallClock
 from workbench.errors import ConfigError, choices
 from workbench.sessions import SessionCalendar
+from workbench.sources.alpaca.chains import AlpacaChains
 from workbench.sources.alpaca.rest import AlpacaHistory
 from workbench.sources.alpaca.stream import CHANNEL_NAMES, AlpacaStream
 from workbench.sources.alpaca.vendor import OPTION_FEEDS, REST_BASE, STOCK_FEEDS, STREAM_BASE, load
@@ -24,6 +25,8 @@ from workbench.sources.live.link import Listener, StreamTimes
 from workbench.sources.live.source import LiveSource, trading_test
 from workbench.types import SymbolTable
 
+# Option contracts of one connection; the free plan's limit of 30 symbols is taken to hold for options too.
+MOST_CONTRACTS = {"indicative": 30, "opra": 1000}
 FEED_WARNINGS = {
     "iex": "IEX only (one exchange, a few percent of the volume)",
     "indicative": "indicative only (modified quotes, trades 15 minutes late)",
@@ -91,8 +94,11 @@ class AlpacaSource(LiveSource):
             has_trades="trades" in channels,
             has_quotes="quotes" in channels,
             is_partial_tape=stock_feed == "iex",
+            has_chains=True,
         )
-        super().__init__(info, history, clock=wall, calendar=calendar, poll_s=poll_s, seed=seed)
+        chains = AlpacaChains(history, self._vendor, feed=option_feed, source="alpaca", clock=wall, calendar=calendar)
+        most = MOST_CONTRACTS[option_feed]
+        super().__init__(info, history, chains, most_contracts=most, clock=wall, calendar=calendar, poll_s=poll_s, seed=seed)
 
     def _make_stream(self, market: str, listener: Listener) -> AlpacaStream:
         return AlpacaStream(

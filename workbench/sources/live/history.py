@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from workbench.sources.base import History
 from workbench.types import BAR_DTYPE, BarSource, check_symbol
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_PAGES = 1_000
 
@@ -159,21 +161,27 @@ class MinuteHistory(ABC):
         raise HistoryError(f"history of {symbol}: more than {MAX_PAGES} pages for one question; the provider's paging runs in a circle")
 
     def _ask(self, symbol: str, start: int, end: int, token: Any) -> tuple[list[Minute], Any]:
-        """Return one page that can be believed, trying again with growing pauses."""
+        return self.ask("history", symbol, lambda: self._page(symbol, start, end, token))
+
+    def ask(self, what: str, symbol: str, once: Callable[[], T]) -> T:
+        """Return an answer that can be believed, trying again with growing pauses; errors as of `read`.
+
+        `once` asks once and raises Refusal or Doubt; `what` ('history', 'chain') is for the errors' sentences.
+        """
         trouble = ""
         for attempt in range(self._times.tries):
             self._pace.wait_turn()
             try:
-                return self._page(symbol, start, end, token)
+                return once()
             except Refusal as refusal:
-                trouble = self._judge(refusal, symbol, attempt)
+                trouble = self._judge(refusal, what, symbol, attempt)
             except Doubt as doubt:
                 trouble = str(doubt)
                 self._pace.hold(self._pause(attempt))
-            log.debug("history of %s, try %d: %s", symbol, attempt + 1, self._hide(trouble))
-        raise HistoryError(self._hide(f"history of {symbol}: no believable answer in {self._times.tries} tries; the last: {trouble}"))
+            log.debug("%s of %s, try %d: %s", what, symbol, attempt + 1, self._hide(trouble))
+        raise HistoryError(self._hide(f"{what} of {symbol}: no believable answer in {self._times.tries} tries; the last: {trouble}"))
 
-    def _judge(self, refusal: Refusal, symbol: str, attempt: int) -> str:
+    def _judge(self, refusal: Refusal, what: str, symbol: str, attempt: int) -> str:
         """Raise for refusals that no waiting mends; else wait as asked and return what was wrong."""
         status, said = refusal.status, self._hide(refusal.said[:200])
         meant = self._meaning(refusal, symbol)
@@ -183,7 +191,7 @@ class MinuteHistory(ABC):
             self._refuse_key(said)
         if status == 403:
             raise AuthError(
-                f"your plan does not include the history of {symbol} ({said}); choose another span or upgrade the plan"
+                f"your plan does not include the {what} of {symbol} ({said}); choose another span or upgrade the plan"
             ) from None
         if status == 404:
             raise SymbolError(f"symbol: received {symbol!r}; the provider has no such symbol ({said})") from None
@@ -195,7 +203,7 @@ class MinuteHistory(ABC):
         if status is None or status >= 500 or status in (408, 413, 499):
             self._pace.hold(self._pause(attempt))
             return f"the provider fails with {status} ({said})"
-        raise HistoryError(f"history of {symbol}: the provider refused the question with {status} ({said})") from None
+        raise HistoryError(f"{what} of {symbol}: the provider refused the question with {status} ({said})") from None
 
     @staticmethod
     def _refuse_key(said: str) -> NoReturn:

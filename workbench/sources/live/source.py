@@ -11,7 +11,8 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from datetime import date
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,11 +20,15 @@ from workbench.clock import NS_PER_MIN, Clock
 from workbench.errors import AuthError, SourceError, SymbolError
 from workbench.sessions import SessionCalendar
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, SourceInfo
+from workbench.sources.live.chains import ChainRest
 from workbench.sources.live.history import MinuteHistory
 from workbench.sources.live.link import Listener
 from workbench.sources.live.rows import Columns, UnknownEvent, newest_of_each
 from workbench.sources.live.stream import Stream
 from workbench.types import SymbolTable, check_symbol
+
+if TYPE_CHECKING:
+    from workbench.options.chain import Chain
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +60,28 @@ class LiveSource(ABC):
     Parameters
     ----------
     info                    What it is.
-    history                 Its past minutes.
+    history, chains         Its past minutes, its option chains.
+    most_contracts          How many option contracts its live feed delivers at once.
     clock, calendar         The market's clock, and when it trades.
     poll_s                  How often minutes are read by REST while the plan refuses the live feed [s]; 0: never.
     seed                    Of the chance in its pauses.
     """
 
     def __init__(
-        self, info: SourceInfo, history: MinuteHistory, *, clock: Clock, calendar: SessionCalendar, poll_s: float, seed: int
+        self,
+        info: SourceInfo,
+        history: MinuteHistory,
+        chains: ChainRest,
+        *,
+        most_contracts: int,
+        clock: Clock,
+        calendar: SessionCalendar,
+        poll_s: float,
+        seed: int,
     ) -> None:
         self.clock = clock
+        self.most_contracts = most_contracts
+        self._chains = chains
         self._info, self._history, self._calendar, self._poll_s = info, history, calendar, poll_s
         self._rng = np.random.default_rng(seed)
         self._sink: Sink | None = None
@@ -158,6 +175,14 @@ class LiveSource(ABC):
     def history(self, symbol: str, start_ns: int, end_ns: int) -> History:
         """Return the closed 1-minute bars with start_ns <= ts_open < end_ns. Blocks; see `MinuteHistory.read` for the errors."""
         return self._history.read(symbol, start_ns, end_ns)
+
+    def expiries(self, underlying: str) -> tuple[date, ...]:
+        """Return the expiry dates that are not over, ascending. Blocks; errors as of `history`."""
+        return self._chains.expiries(underlying)
+
+    def chain(self, underlying: str, expiry: date) -> Chain:
+        """Return every contract of an expiry date as of now. Blocks; errors as of `history`."""
+        return self._chains.chain(underlying, expiry)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._info.name} {self._info.detail}: {', '.join(self._wanted) or 'nothing subscribed'}>"

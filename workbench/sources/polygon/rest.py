@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -81,8 +82,17 @@ class PolygonHistory(MinuteHistory):
         return self._key.hide_in(text)
 
     def _page(self, symbol: str, start_ns: int, end_ns: int, token: str | None) -> tuple[list[Minute], str | None]:
+        page: Page = self.fetch(lambda _client: self._answer(symbol, start_ns, end_ns, token), _PAGE)
+        trouble = _contradiction(page)
+        if trouble:
+            raise Doubt(trouble)
+        bars = [Minute(bar.t * NS_PER_MS, bar.o, bar.h, bar.l, bar.c, bar.v, bar.vw, bar.n) for bar in page.results or ()]
+        return bars, path_of(page.next_url) if page.next_url else None
+
+    def fetch(self, send: Callable[[Any], Any], decoder: msgspec.json.Decoder[Any]) -> Any:
+        """Return the decoded answer to what `send` asks the client for, once; Refusal or Doubt."""
         try:
-            page = _PAGE.decode(self._answer(symbol, start_ns, end_ns, token).data)
+            return decoder.decode(send(self._client).data)
         except self._bad_response as error:
             status, headers = self._pool.last()
             raise Refusal(status, headers, _said(str(error))) from None
@@ -92,11 +102,6 @@ class PolygonHistory(MinuteHistory):
             if not isinstance(error, OSError) and not type(error).__module__.startswith("urllib3"):
                 raise
             raise Doubt(f"{type(error).__name__}: {error}") from None
-        trouble = _contradiction(page)
-        if trouble:
-            raise Doubt(trouble)
-        bars = [Minute(bar.t * NS_PER_MS, bar.o, bar.h, bar.l, bar.c, bar.v, bar.vw, bar.n) for bar in page.results or ()]
-        return bars, _path_of(page.next_url) if page.next_url else None
 
     def _answer(self, symbol: str, start_ns: int, end_ns: int, path: str | None) -> Any:
         if path is not None:
@@ -145,7 +150,7 @@ def _contradiction(page: Page) -> str:
     return ""
 
 
-def _path_of(next_url: str) -> str:
+def path_of(next_url: str) -> str:
     """Return path and query of a link to the next page: host and key stay our own."""
     parts = urlsplit(next_url)
     query = urlencode([(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name.lower() != "apikey"])

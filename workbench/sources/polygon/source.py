@@ -17,9 +17,10 @@ from workbench.sources.live.api_key import ApiKey
 from workbench.sources.live.history import RestTimes
 from workbench.sources.live.link import Listener, StreamTimes
 from workbench.sources.live.source import LiveSource, trading_test
+from workbench.sources.polygon.chains import PolygonChains
 from workbench.sources.polygon.rest import PolygonHistory
 from workbench.sources.polygon.scan import FrameReader
-from workbench.sources.polygon.stream import CHANNEL_NAMES, PolygonStream
+from workbench.sources.polygon.stream import CHANNEL_NAMES, MOST_OPTION_QUOTES, PolygonStream
 from workbench.sources.polygon.vendor import PACKAGES, load
 from workbench.sources.polygon.wire import StatusEvent
 from workbench.types import SymbolTable
@@ -99,8 +100,11 @@ class PolygonSource(LiveSource):
             has_trades="T" in channels,
             has_quotes="Q" in channels,
             delay_ns=delay_ns,
+            has_chains=True,
         )
-        super().__init__(info, history, clock=delayed, calendar=calendar, poll_s=poll_s, seed=seed)
+        chains = PolygonChains(history, source=package, clock=delayed, calendar=calendar)
+        most = MOST_OPTION_QUOTES
+        super().__init__(info, history, chains, most_contracts=most, clock=delayed, calendar=calendar, poll_s=poll_s, seed=seed)
 
     def _make_stream(self, market: str, listener: Listener) -> PolygonStream:
         return PolygonStream(
