@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -138,6 +138,37 @@ def test_the_side_out_of_the_money_tells_both():
 
 
 # -- American ---------------------------------------------------------------------------------------------------------------
+
+
+def american_price(strike, right, *, years, vol=0.25, rate=0.04):
+    from workbench.options import american
+
+    return float(american.price(600.0, strike, years, rate, vol, right, precision=american.Precision.REFERENCE).price_usd)
+
+
+def test_american_contracts_say_when_early_exercise_is_left_out_and_the_engine_takes_it_in():
+    day = date(2027, 3, 19)
+    years = (ny_ns(day, 16) - ASOF) / (525_600 * MINUTE)
+    rows = rows_of("SPY", day, (480.0, 540.0, 600.0), mid=lambda k, r: american_price(k, r, years=years), half_spread=0.01)
+    plain, exact = priced(rows), priced(rows, is_exact_american=True)
+    puts = rows["right"] == "P"
+    assert (plain.model[puts] == PricingModel.PREMIUM_LEFT_OUT).all()
+    assert any("early exercise" in note for note in plain.notes)
+    assert (exact.model[puts] == PricingModel.AMERICAN).all()
+    np.testing.assert_allclose(exact.vol, 0.25, atol=0.001)
+    assert np.abs(plain.vol - 0.25).max() < 0.015
+    assert np.array_equal(np.isfinite(exact.vol), exact.status == ChainStatus.OK)
+
+
+@pytest.mark.parametrize(("days", "tolerance_frac"), [(8, 2e-5), (29, 1e-4), (183, 3e-4), (365, 6e-4)])
+def test_early_exercise_does_not_move_the_forward_that_american_pairs_tell(days, tolerance_frac):
+    """Prices of American contracts by QuantLib at its highest precision, no dividends: the forward is S·e^(rT)."""
+    day = date(2026, 3, 19) + timedelta(days=days)
+    ends = int(rows_of("SPY", day, (600.0,))["expiry_ns"][0])
+    years = (ends - ASOF) / (525_600 * MINUTE)
+    rows = rows_of("SPY", day, (590.0, 600.0, 610.0), mid=lambda k, r: american_price(k, r, years=years), half_spread=0.01)
+    told = priced(rows).expiries[0].forward.forward_usd
+    assert told == pytest.approx(600 * math.exp(0.04 * years), rel=tolerance_frac)
 
 
 def test_index_options_are_european():

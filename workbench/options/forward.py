@@ -2,7 +2,7 @@
 
 In: the quotes of one root and expiry; spot, rate, dividend yield. Out: Forward, and the Carry that agrees with it. It contains
 what nobody has to guess: dividends until expiry, the cost of borrowing, and the true spot when the one at hand is old. American
-pairs tell it nearly: the value of early exercise of the put is in it, about a tick within weeks, more over years.
+pairs have early exercise in it, mostly the put's: `priced.py` takes it out by `early_exercise.py`.
 
 Floor 1: numpy.
 
@@ -54,12 +54,17 @@ _TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """`forward_usd` is NaN without one. `half_width_usd`: how far bid and ask leave it open; NaN unless by parity."""
+    """`forward_usd` is NaN without one. By parity only: `half_width_usd`, how far bid and ask leave it open, and the pair nearest to the
+    money, its strike and mids.
+    """
 
     forward_usd: float
     status: ForwardStatus
     half_width_usd: float = math.nan
     n_pairs: int = 0
+    pair_strike_usd: float = math.nan
+    pair_call_usd: float = math.nan
+    pair_put_usd: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,9 @@ def parity_forward(
     half_width = 0.5 * growth * float(((call_ask - call_bid)[near] + (put_ask - put_bid)[near]).min())
     if not forward > 0 or half_width > max(MAX_WIDTH_FRAC, MAX_WIDTH_FRAC_PER_YEAR * years) * forward:
         return Forward(math.nan, ForwardStatus.MISSING)
-    return Forward(forward, ForwardStatus.PARITY, half_width, len(near))
+    nearest = near[0]
+    mids = (0.5 * float(call_bid[nearest] + call_ask[nearest]), 0.5 * float(put_bid[nearest] + put_ask[nearest]))
+    return Forward(forward, ForwardStatus.PARITY, half_width, len(near), float(strike[nearest]), *mids)
 
 
 def carried_forward(carry: Carry, years: float, *, is_stale: bool) -> Forward:

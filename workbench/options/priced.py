@@ -8,7 +8,8 @@ In: a Chain, a clock, a RateCurve. Out: PricedChain.
 
 Floor 1: numpy and the files beside this one.
 
-Assumption: American contracts are implied by Black-Scholes-Merton from the side out of the money. Where early exercise may be
+Assumption: American contracts are implied by Black-Scholes-Merton from the side out of the money, by a forward from which early
+exercise was taken out. Where early exercise may be
 worth more than 1 % of the price, `model` says so, and `is_exact_american` inverts QuantLib's engine for those instead.
 """
 
@@ -26,9 +27,10 @@ from workbench.options.black import Floats, Greeks
 from workbench.options.chain import Chain
 from workbench.options.chain_status import ChainStatus, PricingModel, chain_status
 from workbench.options.clocks import MINUTES_PER_CALENDAR_YEAR, NS_PER_MIN, TimeClock, years_to_expiry
+from workbench.options.early_exercise import exercise_premium
 from workbench.options.expiry import Exercise, style
 from workbench.options.forward import Carry, Forward, ForwardStatus, agreeing_carry, carried_forward, parity_forward
-from workbench.options.implied import IvStatus, fast_greeks
+from workbench.options.implied import IvStatus, fast_greeks, implied_vol
 from workbench.options.liquidity import LiquidityLimits, liquidity_warnings
 from workbench.options.quotes import ChainVols, IvSource, QuoteLimits, imply_quotes, quote_status, twins
 from workbench.options.rates import RateCurve
@@ -37,6 +39,7 @@ from workbench.types import NS_PER_S
 
 MAX_SPOT_AGE_S = 60.0
 BASIS_THAT_COUNTS_FRAC = 0.002  # between spot and what the nearest expiry implies: said in a note
+N_ROUNDS = 3  # the third moves a forward by less than 0.001 %
 SMALL_PREMIUM_FRAC = american.PREMIUM_THAT_COUNTS_FRAC
 _NS_PER_CALENDAR_YEAR = MINUTES_PER_CALENDAR_YEAR * NS_PER_MIN
 
@@ -239,7 +242,52 @@ def _opened(
                 forward = carried_forward(told, years, is_stale=is_stale)
         carry = agreeing_carry(forward, told, years, calendar_years, is_stale=is_stale)
         out.append(PricedExpiry(*expiry, first, end, years, calendar_years, forward, carry))
-    return out
+    return _without_exercise(out, Carry(chain.spot, 0.0, dividend_yield), is_stale=is_stale)
+
+
+def _without_exercise(expiries: list[PricedExpiry], told: Carry, *, is_stale: bool) -> list[PricedExpiry]:
+    """Return the expiries with early exercise taken out of the forwards that American pairs told.
+
+    The pair at the money tells a volatility, that what early exercise adds to call and to put, and that another forward: three rounds.
+    """
+    asked = [k for k, e in enumerate(expiries) if e.forward.status is ForwardStatus.PARITY and _is_american(e.root)]
+    american_ones = [expiries[k] for k in asked]
+    ours = list(american_ones)
+    strike, call, put, years = _columns(
+        [(e.forward.pair_strike_usd, e.forward.pair_call_usd, e.forward.pair_put_usd, e.years) for e in american_ones]
+    )
+    call_premium, put_premium = np.zeros(len(ours)), np.zeros(len(ours))
+    for _ in range(N_ROUNDS if ours else 0):
+        forward, spot, rate, yields = _columns(
+            [(e.forward.forward_usd, e.carry.spot_usd, e.carry.rate, e.carry.dividend_yield) for e in ours]
+        )
+        is_call = strike >= forward
+        price, right = np.where(is_call, call - call_premium, put - put_premium), np.where(is_call, "C", "P")
+        vol = implied_vol(price, spot, strike, years, rate, right, dividend_yield=yields).vol
+        call_premium, put_premium = (
+            np.nan_to_num(exercise_premium(spot, strike, years, rate, vol, right, dividend_yield=yields)) for right in ("C", "P")
+        )
+        shift = np.exp(rate * years) * (put_premium - call_premium)
+        ours = [_moved(e, float(by), told, is_stale=is_stale) for e, by in zip(american_ones, shift, strict=True)]
+    moved = dict(zip(asked, ours, strict=True))
+    return [moved.get(k, expiry) for k, expiry in enumerate(expiries)]
+
+
+def _moved(expiry: PricedExpiry, by_usd: float, told: Carry, *, is_stale: bool) -> PricedExpiry:
+    """Return the expiry with its forward moved, and the carry that agrees with it."""
+    forward = replace(expiry.forward, forward_usd=expiry.forward.forward_usd + by_usd)
+    with_rate = replace(told, rate=expiry.carry.rate)
+    carry = agreeing_carry(forward, with_rate, expiry.years, expiry.calendar_years, is_stale=is_stale)
+    return replace(expiry, forward=forward, carry=carry)
+
+
+def _columns(rows: list[tuple[float, ...]]) -> list[Floats]:
+    """Return the columns of four numbers each."""
+    return list(np.array(rows, np.float64).reshape(-1, 4).T)
+
+
+def _is_american(root: str) -> bool:
+    return style(root).exercise is Exercise.AMERICAN
 
 
 def _forward_of_pairs(fair: np.ndarray, rate: float, years: float) -> Forward:
@@ -293,7 +341,7 @@ def _models(rows: np.ndarray, vols: ChainVols, spot: Floats, years: Floats, rate
     which the contract ends in the money.
     """
     roots, of_root = np.unique(rows["root"], return_inverse=True)
-    is_american = np.array([style(str(root)).exercise is Exercise.AMERICAN for root in roots] or [False])[of_root.reshape(-1)]
+    is_american = np.array([_is_american(str(root)) for root in roots] or [False])[of_root.reshape(-1)]
     is_call = rows["right"] == "C"
     gain = np.where(is_call, spot * np.maximum(1 - np.exp(-yields * years), 0), rows["strike"] * np.maximum(1 - np.exp(-rate * years), 0))
     with np.errstate(all="ignore"):
