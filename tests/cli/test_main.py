@@ -25,7 +25,9 @@ def test_help_names_every_command_with_what_it_is_for():
         assert f"\n  {command} " in said.stdout
 
 
-@pytest.mark.parametrize("command", ["serve", "doctor", "version", "bars", "bars build", "bars roll", "data", "data audit", "data import"])
+@pytest.mark.parametrize(
+    "command", ["serve", "doctor", "version", "bars", "bars build", "bars roll", "data", "data audit", "data import", "gex"]
+)
 def test_every_command_explains_itself(command):
     said = workbench(*command.split(), "--help")
     assert said.returncode == 0, said.stderr
