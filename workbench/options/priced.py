@@ -155,7 +155,7 @@ def price_chain(
     dividend_yield : float                  Continuous, per year; where the quotes tell the forward it only divides the carry.
     limits : QuoteLimits                    Which quotes are taken at their word.
     max_spot_age_s : float                  An older spot prices nothing; a forward from the quotes does without.
-    is_exact_american : bool                Invert the American engine where early exercise may count: a millisecond a contract.
+    is_exact_american : bool                Invert the American engine where early exercise may count: 7,000 contracts in a second.
 
     Raises
     ------
