@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -239,6 +241,13 @@ def test_an_empty_chain_and_one_without_open_interest_have_no_level_at_all():
 def test_a_spot_that_is_none_is_refused(spot):
     with pytest.raises(RecordError, match="spot: received"):
         exposure(spot, STRIKE, RIGHT, YEARS, VOL, OPEN)
+
+
+def test_a_single_contract_first_of_all_warns_of_nothing():
+    """The first call of a process asks numba for a type, and numpy warned there of an array that was spread out to one row."""
+    code = "from workbench.options.exposure import exposure; print(exposure(6000.0, [6000.0], ['C'], 0.01, 0.2, 10.0).net_gex > 0)"
+    done = subprocess.run([sys.executable, "-W", "error::FutureWarning", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("True", "")
 
 
 def test_strikes_with_fractions_are_strikes_of_their_own():

@@ -324,7 +324,8 @@ def _greeks(
     spot: float, c: Weighted, cp: Floats, ok: NDArray[np.bool_], held: Floats, convention: Convention
 ) -> tuple[Floats, Floats, Floats]:
     """Return gamma, vanna and charm exposure of every contract, NaN where it has no status OK."""
-    greeks = fast_greeks(spot, c.strike, c.years, c.rate, c.vol, np.where(cp > 0, "C", "P"), dividend_yield=c.dividend_yield)
+    spots = np.full(len(c.strike), spot)  # not one number: numpy warns of a single row that was spread out when it is compiled for
+    greeks = fast_greeks(spots, c.strike, c.years, c.rate, c.vol, np.where(cp > 0, "C", "P"), dividend_yield=c.dividend_yield)
     power, scale = _SCALES[convention.unit]
     factors = (
         (greeks.gamma_per_usd, scale * spot**power),
