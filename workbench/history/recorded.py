@@ -3,6 +3,7 @@
     <folder>/date=2026-11-20/trades/symbol=SPY.parquet        accepted prints, in order of arrival
                              quotes/ bars/ history/           quotes, the provider's streamed minutes, minutes read from its history
                              quarantined/                     events put aside, with the reason
+                             chains/                          option chains, a snapshot a minute (`recorded_chains.py`)
                              missing.parquet, ledger.json     see `ledger.py`
 
 The columns are those of `schema.py` and more (`ts_recv`, when we knew), so every tool that reads files reads these; read here, every
@@ -35,7 +36,7 @@ from workbench.types import BAR_DTYPE, MAX_CONDITIONS, QUOTE_DTYPE, TRADE_DTYPE,
 log = logging.getLogger(__name__)
 
 MARKET_KINDS = ("trades", "quotes", "bars", "history")  # what can be played
-KINDS = (*MARKET_KINDS, "quarantined")
+KINDS = (*MARKET_KINDS, "quarantined", "chains")
 DTYPES = {"trades": TRADE_DTYPE, "quotes": QUOTE_DTYPE, "bars": BAR_DTYPE, "history": BAR_DTYPE}
 ROWS_AT_ONCE = 1 << 16  # rows of one row group; what is held in memory while a file is written anew
 _KIND, _SEGMENTS = b"workbench.recorded", b"workbench.segments"
@@ -172,6 +173,8 @@ def _table(kind: str, symbol: str, parts: list[Any]) -> Any:
         stamps = pa.array([line[0] for line in lines], pa.int64())
         return pa.table({"ts": stamps, "symbol": names} | {k: pa.array([line[i] for line in lines], pa.string()) for i, k in _TEXTS})
     rows = np.concatenate(parts)
+    if kind == "chains":
+        return pa.table({name: pa.array(np.ascontiguousarray(rows[name])) for name in rows.dtype.names or ()})
     columns = {theirs: np.ascontiguousarray(rows[ours]) for ours, theirs in _COLUMNS[kind].items()}
     columns["symbol"] = pa.DictionaryArray.from_arrays(np.zeros(len(rows), np.int32), pa.array([symbol])).cast(pa.string())
     if kind == "trades":

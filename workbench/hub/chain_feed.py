@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from typing import Protocol
 
 import numpy as np
 
-from workbench.clock import NS_PER_S, Clock, monotonic_ns
+from workbench.clock import NS_PER_MIN, NS_PER_S, Clock, monotonic_ns
 from workbench.errors import SourceError, SymbolError, WorkbenchError
 from workbench.hub.chains import ChainStatus, Feed
 from workbench.hub.following import Following
@@ -63,7 +64,10 @@ def chain_source(source: Source) -> ChainSource:
 
 
 class ChainFeed(Feed):
-    """A chain of this process's hub. `newest`: newest quotes and prints by symbol id. `every_s`: between two snapshots [s]."""
+    """A chain of this process's hub.
+
+    `newest`: newest quotes and prints by symbol id. `told` hears of one snapshot a minute, for the recorder. `every_s`: between two [s].
+    """
 
     def __init__(
         self,
@@ -72,9 +76,11 @@ class ChainFeed(Feed):
         newest: tuple[NewestRows, NewestRows],
         of: tuple[str, date],
         *,
+        told: Callable[[Chain], None],
         every_s: float,
     ) -> None:
         super().__init__(*of)
+        self._tell, self._told_minute = told, 0
         self._market, self._following, self._newest, self._every_s = market, following, newest, every_s
         self._source = chain_source(market.source)
         self._base: Chain | None = None
@@ -176,6 +182,7 @@ class ChainFeed(Feed):
         try:
             chain = self._source.chain(self.underlying, self.expiry)
             self._take(chain, epoch)
+            self._record(chain)
         except Exception as error:
             if not isinstance(error, WorkbenchError):
                 log.exception("chain of %s %s", self.underlying, self.expiry)
@@ -189,6 +196,12 @@ class ChainFeed(Feed):
         with self._lock:
             self._base, self._epoch, self._trouble, self._n_failed = chain, epoch, "", 0
             self._number()
+
+    def _record(self, chain: Chain) -> None:
+        minute = chain.asof_ns // NS_PER_MIN
+        if minute != self._told_minute:
+            self._told_minute = minute
+            self._tell(chain)
 
     def _fail(self, error: Exception) -> None:
         self._n_failed += 1
@@ -250,4 +263,6 @@ class ChainFeed(Feed):
 
 
 def _few(n_live: int, most: int) -> str:
+    if not most:
+        return "no contract is live: this source tells snapshots of the chain only"
     return f"{n_live} contracts around the money are live, the others as of the last snapshot: the feed delivers {most} contracts at once"

@@ -60,9 +60,10 @@ class Hub(MarketReader):
     `tape` holds the newest accepted prints and quotes. `on_accepted`, when set, is told (kind, rows) before rows are published:
     'trades' TRADE_DTYPE, 'quotes' QUOTE_DTYPE, 'bars' (symbol, BAR_DTYPE) the provider's minutes, 'history' the same read from
     history, 'quarantined' (reason, symbol, ts_recv, raw), 'gap' (symbol, start_ns, end_ns, reason) a span not wholly seen,
-    'correction' (symbol, ts_event_ns, reason). One call at a time, on the hub's thread; 'quarantined' and 'gap' also on the thread of
-    a source or reader. It may not call the hub; what it raises is counted as an error and logged. A print that was put aside as far
-    from the market and then proved right comes as 'quarantined' first and among 'trades' later.
+    'correction' (symbol, ts_event_ns, reason), 'chain' an option chain's snapshot (of each that is read one a minute). One call at a
+    time, on the hub's thread; 'quarantined', 'gap' and 'chain' also on the thread of a source, a reader or a chain. It may not call
+    the hub; what it raises is counted as an error and logged. A print that was put aside as far from the market and then proved right
+    comes as 'quarantined' first and among 'trades' later.
     """
 
     def __init__(
@@ -357,7 +358,8 @@ class Hub(MarketReader):
 
     def _chain_feed(self, underlying: str, expiry: date) -> ChainFeed:
         newest = self._writer.last_quotes, self._writer.last_trades
-        return ChainFeed(self, self._following, newest, (underlying, expiry), every_s=self._chain_every_s)
+        told = self._writer.tell_chain
+        return ChainFeed(self, self._following, newest, (underlying, expiry), told=told, every_s=self._chain_every_s)
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the newest quote, or None before the first."""

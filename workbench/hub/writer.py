@@ -29,6 +29,7 @@ from workbench.hub.newest import NewestRows
 from workbench.hub.plan import FIRST_SESSIONS, LONG_GAP_NS, HistoryPlan
 from workbench.hub.saving import MinuteSaver
 from workbench.hub.series import Numbering, Series
+from workbench.options.chain import Chain
 from workbench.sessions import Anchor, SessionCalendar
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, Source
 from workbench.types import BAR_DTYPE, QUOTE_DTYPE, TRADE_DTYPE, SymbolTable
@@ -158,6 +159,10 @@ class Writer:
                     self.on_accepted(kind, rows)
         except Exception as error:  # noqa: BLE001
             self.note_error("recording", error)
+
+    def tell_chain(self, chain: Chain) -> None:
+        """Tell whoever records of an option chain's snapshot; on the thread of the chain's feed."""
+        self._accept("chain", chain)
 
     def _tell_quarantined(self, one: Quarantined) -> None:
         self._accept("quarantined", (one.reason, one.symbol, one.ts_recv, one.raw))

@@ -21,6 +21,7 @@ import numpy as np
 from workbench.history.files import sync_folder
 from workbench.history.ledger import Facts, read_facts, write_facts
 from workbench.history.recorded import DTYPES, add_rows, day_folder, days_in, file_of
+from workbench.history.recorded_chains import RECORD_DTYPE
 from workbench.recorder.journal import Code, Frame, frames, segments
 from workbench.sessions import SessionCalendar, ny_ns, to_ny
 from workbench.types import check_symbol
@@ -125,6 +126,7 @@ class Segment:
         self._names: dict[int, str] = {}
         self._rows: dict[Code, list[bytes]] = defaultdict(list)
         self._minutes: dict[tuple[Code, str], list[bytes]] = defaultdict(list)
+        self._chains: dict[str, list[bytes]] = defaultdict(list)  # underlying -> rows of its snapshots
         self._aside: list[tuple[str, int, str, str]] = []  # symbol, ts, reason, raw
         self.facts = Facts()
         self._watched: tuple[str, ...] = ()
@@ -139,6 +141,13 @@ class Segment:
         elif code in _MINUTES:
             symbol, _, rows = payload.partition(b"\n")
             self._minutes[code, json.loads(symbol)].append(rows)
+        elif code is Code.CHAIN:
+            head, _, rows = payload.partition(b"\n")
+            underlying, row_bytes = json.loads(head)
+            if row_bytes == RECORD_DTYPE.itemsize:
+                self._chains[underlying].append(rows)
+            else:
+                log.error("recorder: a chain of %s was written ahead by another version and can't be read", underlying)
         elif code is Code.NAMES:
             first, names = json.loads(payload)
             self._names |= {first + k: name for k, name in enumerate(names)}
@@ -178,6 +187,8 @@ class Segment:
                 yield from _by_day(kind, symbol or UNNAMED, rows[rows["symbol_id"] == symbol_id], "ts_event")
         for (code, symbol), payloads in self._minutes.items():
             yield from _by_day(_MINUTES[code], symbol, np.frombuffer(b"".join(payloads), DTYPES["bars"]), "ts_open")
+        for underlying, payloads in self._chains.items():
+            yield from _by_day("chains", underlying, np.frombuffer(b"".join(payloads), RECORD_DTYPE), "asof_ns")
         aside: dict[tuple[date, str], list[tuple[int, str, str]]] = defaultdict(list)
         for symbol, ts_ns, reason, raw in self._aside:
             aside[to_ny(ts_ns).date(), _usable(symbol)].append((ts_ns, reason, raw))

@@ -40,6 +40,7 @@ class Code(IntEnum):
     ALIVE = 7  # JSON {"since": ns, "watched": [symbol, …][, "is_fresh"]}: the recorder runs, what is watched from now on; empty: as before
     GAP = 8  # JSON [symbol, start ns, end ns, reason]
     CORRECTION = 9  # JSON [symbol, ts of the print, reason]
+    CHAIN = 10  # JSON [underlying, bytes of a row], newline, rows of `history/recorded_chains.py`: a chain's snapshot
 
 
 _CODES = frozenset(int(code) for code in Code)

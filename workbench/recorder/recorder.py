@@ -25,6 +25,7 @@ import numpy as np
 
 from workbench.clock import NS_PER_MIN, NS_PER_S, WallClock, monotonic_ns
 from workbench.errors import ConfigError, StoreError
+from workbench.history.recorded_chains import to_records
 from workbench.recorder.compact import Compactor
 from workbench.recorder.journal import Code, Frame, Journal, segments
 from workbench.recorder.lock import FolderLock
@@ -200,6 +201,11 @@ class Recorder:
             symbol, rows = payload
             if len(rows):
                 self._append(Code.BARS if kind == "bars" else Code.HISTORY, json.dumps(symbol).encode() + b"\n" + rows.tobytes())
+        elif kind == "chain":
+            records = to_records(payload)
+            if len(records):
+                head = json.dumps([payload.underlying, records.itemsize]).encode()
+                self._append(Code.CHAIN, head + b"\n" + records.tobytes())
         else:
             if kind == "gap":
                 self._beat()  # one that is told of a symbol watched from now on

@@ -15,18 +15,24 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.clock import NS_PER_MIN, NS_PER_S, ReplayClock, monotonic_ns
 from workbench.errors import CalendarError, ConfigError, SymbolError, choices
+from workbench.history.recorded_chains import RecordedChains
 from workbench.history.schema import ReadOptions
 from workbench.history.store import BarStore
 from workbench.sessions import SessionCalendar, to_ny
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, SourceInfo
 from workbench.sources.tape import Tape, read_tape
 from workbench.types import BAR_DTYPE, SymbolTable
+
+if TYPE_CHECKING:
+    from workbench.options.chain import Chain
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +48,7 @@ MinutesOf = Callable[[np.ndarray], np.ndarray]
 
 
 class ReplaySource:
-    """Implements `Source` and `PlaybackControl`.
+    """Implements `Source`, `PlaybackControl` and, where the recording holds chains, `ChainSource`.
 
     Parameters
     ----------
@@ -71,6 +77,7 @@ class ReplaySource:
     ) -> None:
         self.tape = read_tape(paths, options, symbols)
         self._calendar = calendar or SessionCalendar.xnys()
+        self._chains = RecordedChains(_listed(paths), self._calendar)
         self._minutes, self._store = minutes, store
         self._built: dict[str, np.ndarray] = {}  # symbol -> bars of its prints, made when first asked for
         self._told_from: dict[str, int] = {}  # symbol -> since when its prints are told [ns]; before, they are history
@@ -95,13 +102,13 @@ class ReplaySource:
             log.info("replay: %s", note)
 
     def _describe(self, paths: str | Path | Iterable[str | Path]) -> SourceInfo:
-        listed = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
+        listed = _listed(paths)
         names = ", ".join(p.name for p in listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
         detail = f"{names}, {to_ny(self._span[0]):%Y-%m-%d} to {to_ny(self._span[1]):%Y-%m-%d}"
         ticks, quotes = len(self.tape.trades) > 0, len(self.tape.quotes) > 0
         return SourceInfo(
             "replay", detail, has_trades=ticks, has_quotes=quotes, is_replay=True,
-            symbols=tuple(self.tape.symbols), bar_lengths_ns=self._long_bars(),
+            symbols=tuple(self.tape.symbols), has_chains=bool(self._chains), bar_lengths_ns=self._long_bars(),
         )  # fmt: skip
 
     def _long_bars(self) -> dict[str, int]:
@@ -202,6 +209,21 @@ class ReplaySource:
                 trades = self.tape.trades_of(symbol)
                 self._built[symbol] = self._minutes(trades) if len(trades) else np.zeros(0, BAR_DTYPE)
             return self._built[symbol]
+
+    # -- ChainSource -------------------------------------------------------------------------------------------------------
+
+    @property
+    def most_contracts(self) -> int:
+        """None beyond those that are subscribed: a recorded chain is told as its snapshots."""
+        return 0
+
+    def expiries(self, underlying: str) -> tuple[date, ...]:
+        """Return the expiry dates of the chains recorded on the present day up to now, ascending."""
+        return self._chains.expiries(underlying, self.clock.now_ns())
+
+    def chain(self, underlying: str, expiry: date) -> Chain:
+        """Return the newest recorded snapshot of an expiry, without rows when there is none; FileError for a damaged file."""
+        return self._chains.chain(underlying, expiry, self.clock.now_ns())
 
     # -- PlaybackControl ---------------------------------------------------------------------------------------------------
 
@@ -477,6 +499,10 @@ class _Place:
         """Return the ends of the minutes in which prints or quotes are still to be told."""
         ahead = [tape.times[kind][getattr(self, kind) :] for kind in ("trades", "quotes")]
         return np.unique(-(-np.concatenate(ahead) // NS_PER_MIN)) * NS_PER_MIN
+
+
+def _listed(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
 
 
 def _checked_speed(speed: float) -> float:
