@@ -376,7 +376,13 @@ def test_a_chart_that_stood_empty_for_long_shows_the_bars_that_come_at_last(char
     """A hub that was started again has no bars for some seconds: what a page can't paint it can't acknowledge either."""
     series = hub.series("SPY", "5m")
     rows = series.rows()
+    for _ in range(3 * MAX_UNSEEN):
+        hub.tick(2.0)
+        chart.tick()
+        chart._handle_msg({"type": "ack", "n": chart._frame})
     series.reset()
+    chart.tick()
+    chart._handle_msg({"type": "ack", "n": 0})  # of a page that holds no bars
     for _ in range(3 * MAX_UNSEEN):
         series.set_forming(None)
         chart.tick()

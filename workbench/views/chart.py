@@ -415,7 +415,7 @@ class CandleChart(JSComponent):
     def _handle_msg(self, message: dict[str, Any]) -> None:
         kind = message.get("type")
         if kind == "ack":
-            self._seen = int(message["n"])
+            self._seen = max(self._seen, int(message["n"]))
         elif kind == "here":
             self._compare((message.get("generation"), message.get("state")), int(message.get("n") or 0))
         elif kind == "window" and message.get("generation") == self.generation:

@@ -659,7 +659,7 @@ class Chart {
   // Without it the server sends no more after some frames: a sleeping tab paints none.
   acknowledge() {
     const n = this.forming.data.n?.[0] ?? 0
-    if (n - this.acked >= ACK_EVERY || n < this.acked) {
+    if (n - this.acked >= ACK_EVERY) {          // a chart without bars holds no frame; that takes no earlier word back
       this.acked = n
       this.say({type: "ack", n})
     }
