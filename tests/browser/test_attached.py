@@ -41,19 +41,15 @@ def newest_bar(hub):
     return [row["ts_open"] / 1e9, *(float(row[name]) for name in ("open", "high", "low", "close", "volume"))]
 
 
-def stand_still(port):
-    """Stop the market, wait until the hub is done, and return its newest bar as pages show it: start [s], OHLC, volume."""
+@contextlib.contextmanager
+def standing_still(port):
+    """Stop the market of a hub, and give the hub; what was on its way still arrives."""
     hub = RemoteHub(f"hub://127.0.0.1:{port}")
     hub.start()
     try:
         hub.source.pause()
         assert hub.wait_idle(30, history=True)
-        seen = [newest_bar(hub)]
-        while seen[-3:] != [seen[-1]] * 3:  # the hub publishes open bars a moment after it has taken the prints
-            time.sleep(0.5)
-            assert hub.wait_idle(30)
-            seen.append(newest_bar(hub))
-        return seen[-1]
+        yield hub
     finally:
         hub.stop()
 
@@ -75,19 +71,27 @@ def test_a_notebook_and_two_panel_processes_show_the_same_bar_through_a_restart_
         def shows():
             return [page.page.evaluate(NEWEST) for page in pages]
 
-        def same(what, bar):
-            wait_for(f"the same bar everywhere {what}", lambda: all(shown == bar for shown in shows()), 30, lambda: f"{bar} and {shows()}")
+        def same(what, hub):
+            """Wait until nothing moves any more and everybody shows the bar that the hub has."""
+
+            def all_show():
+                bar = newest_bar(hub)
+                time.sleep(0.5)
+                return all(shown == bar for shown in [newest_bar(hub), *shows()])
+
+            wait_for(f"the same bar everywhere {what}", all_show, 30, lambda: f"{newest_bar(hub)} and {shows()}")
 
         before = shows()
         wait_for("ticking", lambda: all(shown != old for shown, old in zip(shows(), before, strict=True)), 30)
-        same("while the market stands still", stand_still(hub.port))
+        with standing_still(hub.port) as truth:
+            same("while the market stands still", truth)
 
         hub.kill()
         wait_for("word of the loss", lambda: value(pages[0].page, "hub.health().reason").startswith("the hub at"), 30)
         again = stack.enter_context(HubProcess(folders["hub"], *MARKET, port=hub.port))
         wait_for("the notebook to attach again", lambda: value(pages[0].page, "hub.health().mode") not in ("DEGRADED", "STALE"), 30)
-        bar = stand_still(again.port)
-        same("after the hub was started again", bar)
+        with standing_still(again.port) as truth:
+            same("after the hub was started again", truth)
         assert value(pages[0].page, "[hub.epoch, hub.watched()]") == [again.get("/api/diag")[1]["epoch"], ["SPY", "QQQ"]]
         assert value(pages[0].page, "shown.errors") == 0
         assert pages[0].foreign == []  # stock Panel takes its style sheets from the web
