@@ -58,7 +58,7 @@ def liquidity_warnings(rows: np.ndarray, limits: LiquidityLimits | None = None) 
     """Return the LiquidityWarning of each row of CHAIN_DTYPE, uint8. NaN is unknown; a bid or ask of 0 is nobody."""
     bid, ask, volume, open_interest = (rows[name] for name in ("bid", "ask", "volume", "open_interest"))
     bounds = limits or LiquidityLimits()
-    is_two_sided = (bid > 0) & (ask > 0) & np.isfinite(ask)
+    is_two_sided = (bid > 0) & (ask > 0) & np.isfinite(bid) & np.isfinite(ask)
     spread = np.where(is_two_sided, ask, np.nan) - np.where(is_two_sided, bid, np.nan)
     mid = bid + 0.5 * spread
     warns = {

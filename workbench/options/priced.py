@@ -170,48 +170,75 @@ def price_chain(
     is_fair = quote_status(bid, ask, age_s, bounds) == IvStatus.OK
     is_stale = not (chain.spot_ts_ns > 0 and (chain.asof_ns - chain.spot_ts_ns) / NS_PER_S <= max_spot_age_s)
     expiries = _opened(chain, clock, calendar, rates, dividend_yield, is_fair, is_stale=is_stale)
-    series = np.repeat(np.arange(len(expiries)), [e.end - e.first for e in expiries]).astype(np.int64)
-
-    def column(values: list[float]) -> Floats:
-        return np.array(values, np.float64)[series]
-
-    years, spots = column([e.years for e in expiries]), column([e.carry.spot_usd for e in expiries])
-    rate, yields = column([e.carry.rate for e in expiries]), column([e.carry.dividend_yield for e in expiries])
-    pairs = 2 * series + ~rows["is_standard"]
-    vols = imply_quotes(
-        bid, ask, spots, rows["strike"], years, rate, rows["right"], series=pairs, age_s=age_s, dividend_yield=yields, limits=bounds
-    )
-    status = chain_status(
-        rows, vols.status, age_s, spots, asof_ns=chain.asof_ns, max_age_s=bounds.max_age_s, is_spot_known=math.isfinite(chain.spot)
-    )
-    model = _models(rows, vols, spots, years, rate, yields)
+    terms = _terms(expiries, rows)
+    inputs = (terms.spot, rows["strike"], terms.years, terms.rate, rows["right"])
+    vols = imply_quotes(bid, ask, *inputs, series=terms.pair, age_s=age_s, dividend_yield=terms.dividend_yield, limits=bounds)
+    has_spot = math.isfinite(chain.spot) and chain.spot > 0
+    status = chain_status(rows, vols.status, age_s, terms.spot, asof_ns=chain.asof_ns, max_age_s=bounds.max_age_s, is_spot_known=has_spot)
+    model = _models(rows, vols, terms)
     if is_exact_american:
-        vols, model = _with_exercise(rows, vols, model, pairs, spots, years, rate, yields)
+        vols, model = _with_exercise(rows, vols, model, terms)
+    reference = np.full(len(rows), chain.spot) if has_spot and not is_stale else terms.spot
+    return _priced(chain, clock, expiries, terms, vols, model, status, reference, liquidity_warnings(rows, liquidity))
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What each row was priced by. `pair`: one number for root, expiry and deliverable."""
+
+    series: NDArray[np.int64]
+    pair: NDArray[np.int64]
+    spot: Floats
+    years: Floats
+    rate: Floats
+    dividend_yield: Floats
+
+
+def _terms(expiries: list[PricedExpiry], rows: np.ndarray) -> _Terms:
+    series = np.repeat(np.arange(len(expiries)), [e.end - e.first for e in expiries]).astype(np.int64)
+    spot, years, rate, yields = (
+        column[series] for column in _columns([(e.carry.spot_usd, e.years, e.carry.rate, e.carry.dividend_yield) for e in expiries])
+    )
+    return _Terms(series, 2 * series + ~rows["is_standard"], spot, years, rate, yields)
+
+
+def _priced(
+    chain: Chain,
+    clock: TimeClock,
+    expiries: list[PricedExpiry],
+    terms: _Terms,
+    vols: ChainVols,
+    model: NDArray[np.int8],
+    status: NDArray[np.int8],
+    reference: Floats,
+    liquidity: NDArray[np.uint8],
+) -> PricedChain:
+    """Return everything in one place, with the columns that need no more than mid, strike and the spot of `reference` [USD]."""
+    rows = chain.rows
     mid, spread = _mid_and_spread(rows)
     closed = tuple(_closed(expiry, rows, status, vols.vol, mid) for expiry in expiries)
-    reference = spots if is_stale or not chain.spot > 0 else np.full(len(rows), chain.spot)
     cp = np.where(rows["right"] == "C", 1.0, -1.0)
     with np.errstate(all="ignore"):  # a strike or spot that is not there gives NaN
         return PricedChain(
             chain=chain,
             clock=clock,
             expiries=closed,
-            series=series,
+            series=terms.series,
             status=status,
             vols=vols,
             model=model,
-            years=years,
-            rate=rate,
-            dividend_yield=yields,
-            spot_usd=spots,
-            dte=np.array([e.dte for e in expiries], np.int64)[series],
+            years=terms.years,
+            rate=terms.rate,
+            dividend_yield=terms.dividend_yield,
+            spot_usd=terms.spot,
+            dte=np.array([e.dte for e in expiries], np.int64)[terms.series],
             mid_usd=mid,
             spread_usd=spread,
             spread_pct=100 * spread / mid,
             break_even_usd=rows["strike"] + cp * mid,
             distance_pct=100 * (rows["strike"] / reference - 1),
             is_itm=cp * (reference - rows["strike"]) > 0,
-            liquidity=liquidity_warnings(rows, liquidity),
+            liquidity=liquidity,
             notes=(*chain.notes, *_notes(chain, closed, model)),
         )
 
@@ -334,7 +361,7 @@ def _at(forward: float, strike: Floats, vol: Floats) -> float:
     return float(np.interp(forward, strike[order], vol[order]))
 
 
-def _models(rows: np.ndarray, vols: ChainVols, spot: Floats, years: Floats, rate: Floats, yields: Floats) -> NDArray[np.int8]:
+def _models(rows: np.ndarray, vols: ChainVols, terms: _Terms) -> NDArray[np.int8]:
     """Return the PricingModel behind each volatility.
 
     Early exercise is worth at most the interest on the strike (put) or the yield on the shares (call) until expiry, in those cases in
@@ -343,7 +370,8 @@ def _models(rows: np.ndarray, vols: ChainVols, spot: Floats, years: Floats, rate
     roots, of_root = np.unique(rows["root"], return_inverse=True)
     is_american = np.array([_is_american(str(root)) for root in roots] or [False])[of_root.reshape(-1)]
     is_call = rows["right"] == "C"
-    gain = np.where(is_call, spot * np.maximum(1 - np.exp(-yields * years), 0), rows["strike"] * np.maximum(1 - np.exp(-rate * years), 0))
+    lost = 1 - np.exp(-np.where(is_call, terms.dividend_yield, terms.rate) * terms.years)
+    gain = np.where(is_call, terms.spot, rows["strike"]) * np.maximum(lost, 0)
     with np.errstate(all="ignore"):
         premium_frac = gain * vols.greeks.p_itm / vols.greeks.price_usd
     picks = [vols.status != IvStatus.OK, ~is_american | (gain == 0), premium_frac <= SMALL_PREMIUM_FRAC]
@@ -351,16 +379,7 @@ def _models(rows: np.ndarray, vols: ChainVols, spot: Floats, years: Floats, rate
     return np.select(picks, [np.int8(k) for k in kinds], np.int8(PricingModel.PREMIUM_LEFT_OUT)).astype(np.int8)
 
 
-def _with_exercise(
-    rows: np.ndarray,
-    vols: ChainVols,
-    model: NDArray[np.int8],
-    pairs: NDArray[np.int64],
-    spot: Floats,
-    years: Floats,
-    rate: Floats,
-    yields: Floats,
-) -> tuple[ChainVols, NDArray[np.int8]]:
+def _with_exercise(rows: np.ndarray, vols: ChainVols, model: NDArray[np.int8], terms: _Terms) -> tuple[ChainVols, NDArray[np.int8]]:
     """Return volatilities with early exercise in them where it may count, greeks at those volatilities, and the models.
 
     A contract in the money keeps its twin's volatility, the twin's new one where it has one.
@@ -368,23 +387,18 @@ def _with_exercise(
     vol, model = vols.vol.copy(), model.copy()
     asked = (model == PricingModel.PREMIUM_LEFT_OUT) & (vols.source == IvSource.OWN)
     for i in np.flatnonzero(asked):
-        found = american.implied(
-            float(vols.mid_usd[i]),
-            float(spot[i]),
-            float(rows["strike"][i]),
-            float(years[i]),
-            float(rate[i]),
-            str(rows["right"][i]),
-            dividend_yield=float(yields[i]),
-            precision=american.Precision.FAST,
+        spot, strike, years, rate, yields = (
+            float(column[i]) for column in (terms.spot, rows["strike"], terms.years, terms.rate, terms.dividend_yield)
         )
+        price, right = float(vols.mid_usd[i]), str(rows["right"][i])
+        found = american.implied(price, spot, strike, years, rate, right, dividend_yield=yields, precision=american.Precision.FAST)
         if found.status == IvStatus.OK:
             vol[i], model[i] = float(found.vol), PricingModel.AMERICAN
-    twin = twins(pairs, rows["strike"], rows["right"])
+    twin = twins(terms.pair, rows["strike"], rows["right"])
     takes = (vols.source > IvSource.OWN) & (model[twin] == PricingModel.AMERICAN)
     vol[takes], model[takes] = vol[twin[takes]], PricingModel.AMERICAN
-    spots, strikes = (np.where(np.isnan(vol), np.nan, x) for x in (spot, rows["strike"]))  # what has no volatility asks for nothing
-    greeks = fast_greeks(spots, strikes, years, rate, vol, rows["right"], dividend_yield=yields)
+    spots, strikes = (np.where(np.isnan(vol), np.nan, x) for x in (terms.spot, rows["strike"]))  # without a volatility ask for nothing
+    greeks = fast_greeks(spots, strikes, terms.years, terms.rate, vol, rows["right"], dividend_yield=terms.dividend_yield)
     return replace(vols, vol=vol, greeks=greeks), model
 
 
