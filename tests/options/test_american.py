@@ -60,13 +60,16 @@ def test_the_cases_are_the_published_ones_and_their_approximations_no_truth(row,
     assert expected == pytest.approx(value, abs=0.05)
 
 
+WITHIN = {Precision.FAST: 1e-3, Precision.KERNEL: 2e-4}
+
+
 @pytest.mark.parametrize("precision", list(Precision))
 @pytest.mark.parametrize(("right", "spot", "strike", "rate", "q", "years", "vol", "expected"), TABLE_C)
 def test_prices_are_those_of_high_precision(right, spot, strike, rate, q, years, vol, expected, precision):
     got = american.price(spot, strike, years, rate, vol, right, dividend_yield=q, precision=precision)
     assert float(got.price_usd) == pytest.approx(expected, abs=2e-3)  # the table's time was rounded to days
     finest = american.price(spot, strike, years, rate, vol, right, dividend_yield=q, precision=Precision.REFERENCE)
-    assert float(got.price_usd) == pytest.approx(float(finest.price_usd), abs=1e-3 if precision is Precision.FAST else 2e-5)
+    assert float(got.price_usd) == pytest.approx(float(finest.price_usd), abs=WITHIN.get(precision, 2e-5))
     european = float(black.price(spot, strike, years, rate, vol, right, dividend_yield=q))
     assert float(got.premium_usd) == pytest.approx(expected - european, abs=2e-3)
 
@@ -191,3 +194,88 @@ def test_a_short_call_before_a_large_dividend_is_at_risk():
     assert american.is_call_at_risk(10.2, 110, 100, 0.5)
     assert not american.is_call_at_risk(10.8, 110, 100, 0.5)
     assert not american.is_call_at_risk(0.2, 99, 100, 0.5)
+
+
+# -- the kernel ---------------------------------------------------------------------------------------------------------------------
+
+
+def random_contracts(n, seed=5):
+    """Spot 100, strikes 60-150, up to three years, rates and yields up to 10 %, volatilities of 5-80 %."""
+    rng = np.random.default_rng(seed)
+    strike, years = rng.uniform(60, 150, n), rng.uniform(0.02, 3, n)
+    rate, q, vol = rng.uniform(0.005, 0.1, n), rng.uniform(0, 0.1, n), rng.uniform(0.05, 0.8, n)
+    return strike, years, rate, vol, rng.choice(["C", "P"], n), q
+
+
+def by_kernel(strike, years, rate, vol, right, q, spot=100.0):
+    return american.price(spot, strike, years, rate, vol, right, dividend_yield=q, precision=Precision.KERNEL)
+
+
+def test_the_kernel_is_as_exact_as_it_says():
+    strike, years, rate, vol, right, q = random_contracts(400, seed=31)
+    exact = american.price(100.0, strike, years, rate, vol, right, dividend_yield=q, precision=Precision.ACCURATE)
+    got = by_kernel(strike, years, rate, vol, right, q)
+    np.testing.assert_allclose(got.price_usd, exact.price_usd, atol=2e-4)
+    np.testing.assert_allclose(got.premium_usd, exact.premium_usd, atol=2e-4)
+    differs = got.status != exact.status
+    assert (np.abs(exact.price_usd - np.where(right == "C", 100 - strike, strike - 100))[differs] < 1e-3).all(), (
+        "at the boundary either will do"
+    )
+
+
+def test_the_kernel_agrees_with_a_tree_of_5000_steps():
+    """Leisen-Reimer would be closer in fewer steps; Cox, Ross and Rubinstein's is the one that anybody can check."""
+    n = 5000
+    for strike, years, rate, q, vol, cp in (
+        (105, 0.75, 0.05, 0.02, 0.3, -1),
+        (95, 1.5, 0.02, 0.06, 0.25, 1),
+        (100, 0.2, 0.04, 0.0, 0.15, -1),
+    ):
+        dt = years / n
+        up = math.exp(vol * math.sqrt(dt))
+        p = (math.exp((rate - q) * dt) - 1 / up) / (up - 1 / up)
+        level = 100 * up ** np.arange(-n, n + 1, 2.0)
+        value = np.maximum(cp * (level - strike), 0)
+        for _ in range(n):
+            level = level[:-1] * up
+            value = np.maximum(cp * (level - strike), math.exp(-rate * dt) * (p * value[1:] + (1 - p) * value[:-1]))
+        got = by_kernel(strike, years, rate, vol, "C" if cp > 0 else "P", q)
+        assert float(got.price_usd) == pytest.approx(value[0], abs=1.5e-3)
+
+
+@pytest.mark.parametrize(
+    ("years", "rate", "q", "vol"),
+    [(1e-5, 0.05, 0.01, 0.3), (0.003, 1e-5, 0.0, 1.2), (5.0, 0.15, 0.0, 0.2), (0.05, 7e-5, 0.0, 0.68), (1.0, 0.001, 0.14, 0.5), (2.0, 0.1, 0.1, 2.0),
+     (2.4, 0.005, 0.0, 0.006), (1.0, 0.08, 0.0, 0.03)],
+)  # fmt: skip
+def test_the_kernel_holds_at_the_edges_or_leaves_them_to_quantlib(years, rate, q, vol):
+    strike = 100 * np.exp(np.linspace(-3, 3, 9) * max(vol * math.sqrt(years), 0.002))
+    got = by_kernel(strike, years, rate, vol, "P", q)
+    exact = american.price(100.0, strike, years, rate, vol, "P", dividend_yield=q, precision=Precision.ACCURATE)
+    np.testing.assert_allclose(got.price_usd / np.maximum(strike, 100), exact.price_usd / np.maximum(strike, 100), atol=4e-6)
+    call = american.price(strike, 100.0, years, q, vol, "C", dividend_yield=rate, precision=Precision.KERNEL)  # the put's mirror image
+    np.testing.assert_allclose(call.price_usd, got.price_usd, rtol=1e-12, atol=1e-12)
+
+
+def test_the_kernel_gives_a_grid_its_shape_and_each_contract_its_own_status():
+    spot = np.array([[80.0], [100.0], [120.0]])
+    got = american.price(spot, [90.0, 100.0, np.nan, 100.0], [0.5, 0.5, 0.5, 0.0], 0.05, 0.2, "P", precision=Precision.KERNEL)
+    assert got.price_usd.shape == (3, 4)
+    assert got.status.tolist()[1] == [AmericanStatus.OK, AmericanStatus.OK, AmericanStatus.MISSING, AmericanStatus.EXPIRED]
+    assert got.status[0, 1] == AmericanStatus.EXERCISE_NOW
+    assert (got.price_usd[:, 3] == [20.0, 0.0, 0.0]).all()
+
+
+def test_the_kernel_needs_no_engine_where_quantlib_is_not_asked(monkeypatch):
+    def missing():
+        raise AssertionError("QuantLib was asked")
+
+    monkeypatch.setattr(american, "_quantlib", missing)
+    assert float(by_kernel(100.0, 0.5, 0.05, 0.2, "P", 0.0).price_usd) > 4
+    assert int(by_kernel(100.0, 0.5, 0.05, 0.2, "C", 0.0).status) == AmericanStatus.EUROPEAN
+
+
+def test_negative_rates_with_two_boundaries_are_no_kernels_matter():
+    got = american.price(100.0, 100.0, 1.0, -0.01, 0.2, "P", dividend_yield=-0.03, precision=Precision.KERNEL)
+    assert int(got.status) == AmericanStatus.FAILED
+    assert math.isnan(float(got.price_usd))

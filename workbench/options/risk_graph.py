@@ -303,7 +303,7 @@ def _price(leg: Leg, x: _Inputs) -> Floats:
     if _is_european(leg, x):
         return _black(x).price_usd
     return american.price(
-        x.spot, x.strike, x.years, x.rate, x.vol, x.right, dividend_yield=x.dividend_yield, precision=Precision.FAST
+        x.spot, x.strike, x.years, x.rate, x.vol, x.right, dividend_yield=x.dividend_yield, precision=Precision.KERNEL
     ).price_usd
 
 
