@@ -76,6 +76,13 @@ def test_a_half_loaded_chain_says_what_is_missing():
     assert notes == ("half loaded: SPY 2026-03-27 (calls only)", "half loaded: 2 of 7 strikes have a call or a put only")
 
 
+def test_a_strike_missing_from_an_even_ladder_is_told_and_a_wider_ladder_is_not():
+    ladder = [590.0, 591.0, 592.0, 594.0, 595.0, 596.0]
+    said = "half loaded, it seems: no strike after SPY 2026-03-20 592, though those around are evenly spaced"
+    assert chain_of(rows_of(strikes=ladder)).notes == (said,)
+    assert chain_of(rows_of(strikes=[590, 591, 592, 593, 595, 600, 605, 610])).notes == ()
+
+
 def test_a_contract_told_twice_keeps_its_newest_row():
     old, new = rows_of(strikes=(600,)), rows_of(strikes=(600,))
     old["bid"], old["ts_ns"] = 1.0, ASOF - NS_PER_S

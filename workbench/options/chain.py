@@ -50,6 +50,7 @@ CHAIN_DTYPE = np.dtype(
 CHAIN_NUMBERS = tuple(name for name in CHAIN_DTYPE.names or () if CHAIN_DTYPE[name] == np.float64 and name != "strike")
 
 _ORDER = ("expiry_ns", "expiry", "root", "strike", "right")
+NEAR_FRAC = 0.05  # of spot: so near to it strikes are evenly spaced
 LATEST_S = 1.0  # a quote so much newer than the chain's moment is still of it
 
 
@@ -203,11 +204,27 @@ def _loading_notes(chain: Chain) -> list[str]:
     notes = [f"half loaded: {_listed(one_right)}"] if one_right else []
     if one_sided:
         notes.append(f"half loaded: {one_sided:,} of {_n(n_strikes, 'strike')} have a call or a put only")
+    holes = _holes(chain)
+    if holes:
+        notes.append(f"half loaded, it seems: no strike after {_listed(holes)}, though those around are evenly spaced")
     n_adjusted = int((~chain.rows["is_standard"]).sum())
     if n_adjusted:
         notes.append(f"{_n(n_adjusted, 'adjusted contract')}: what is delivered was changed; shown, not priced")
     n_endless = int((chain.rows["expiry_ns"] == 0).sum())
     return [*notes, f"{_n(n_endless, 'contract')} that the calendar does not reach: not priced"] if n_endless else notes
+
+
+def _holes(chain: Chain) -> list[str]:
+    """Return the strikes near spot after which at least one seems to be missing: a step several times as long as those on either side."""
+    found = []
+    for (first, end), expiry in zip(chain.series_bounds(), chain.expiries(), strict=True):
+        strikes = np.unique(chain.rows["strike"][first:end])
+        strikes = strikes[np.abs(strikes - chain.spot) < NEAR_FRAC * chain.spot]
+        steps = np.round(np.diff(strikes), 3)
+        before, step, after = steps[:-2], steps[1:-1], steps[2:]
+        is_hole = (before == after) & (step > before) & (np.abs(step / before - np.round(step / before)) < 1e-6)
+        found += [f"{expiry.root} {expiry.date} {strike:g}" for strike in strikes[1:-2][is_hole]] if len(steps) > 2 else []
+    return found
 
 
 def _time_notes(chain: Chain) -> list[str]:
