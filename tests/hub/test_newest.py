@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.stubs import TEN, prints
+from tests.stubs import TEN, prints, quotes
 from workbench.hub.newest import NewestRows
-from workbench.types import TRADE_DTYPE
+from workbench.types import QUOTE_DTYPE, TRADE_DTYPE
 
 
 @settings(max_examples=100, deadline=None)
@@ -31,3 +31,16 @@ def test_it_is_what_a_plain_dict_says(batches):
     tested.clear()
     assert tested.get(0) is None
     assert tested.get(None) is None
+
+
+def test_rows_of_many_symbols_are_copies_and_blank_where_nothing_was_heard():
+    newest = NewestRows(QUOTE_DTYPE)
+    count = newest.n_put
+    newest.put(quotes([(5, 1.0, 1.1)], symbol_id=3), 4)
+    assert newest.n_put == count + 1
+    rows = newest.rows(np.array([3, -1, 2, 99]))
+    assert rows["ts_event"].tolist() == [5, 0, 0, 0]
+    rows["bid"] = 7.0
+    assert newest.get(3)["bid"] == 1.0
+    newest.clear()
+    assert newest.n_put == count + 2 and not newest.rows(np.array([3]))["ts_event"].any()
