@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -202,3 +204,9 @@ def test_quantlib_finds_the_same_volatilities_and_greeks():
         if price[i] > 0.01:
             found = ql.blackFormulaImpliedStdDev(kind, strike[i], forward, price[i], discount, 0.0, deviation, 1e-14, 1000)
             assert found == pytest.approx(float(own.vol[i]) * math.sqrt(years[i]), rel=1e-7)
+
+
+def test_a_single_contract_is_priced_without_a_warning_in_a_fresh_process():
+    code = "from workbench.options.implied import fast_greeks; print(fast_greeks(6000.0, [6000.0], 0.01, 0.0, 0.2, 'C').delta)"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:4]) == (0, "[0.5"), done.stderr

@@ -159,9 +159,9 @@ def fast_greeks(
 
 
 def _columns(*parts: ArrayLike) -> tuple[tuple[int, ...], list[Floats]]:
-    """Return the common shape and every part as a flat contiguous column of it."""
+    """Return the common shape and every part as a flat column of it, a copy: numpy warns of views that stand for many numbers."""
     arrays = np.broadcast_arrays(*[np.asarray(part, np.float64) for part in parts])
-    return arrays[0].shape, [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+    return arrays[0].shape, [array.flatten() for array in arrays]
 
 
 def _named(out: Floats, shape: tuple[int, ...], is_at_strike: NDArray[np.bool_]) -> Greeks:
