@@ -467,3 +467,18 @@ def test_a_parquet_file_whose_text_is_damaged_is_refused_as_corrupt(tmp_path):
     pq.write_table(pa.table({"ts": [1_763_650_000_000_000_000], "symbol": names, "price": [1.0], "size": [1.0]}), path)
     with pytest.raises(FileError, match="corrupt"):
         load(path)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.6])
+def test_one_bit_that_the_disk_turned_is_an_error_not_a_price(tmp_path, share):
+    source, path = tmp_path / "bars.csv", tmp_path / "bars.parquet"
+    closes = np.random.default_rng(1).normal(500, 1, 5000).round(2)
+    stamps = 1_769_000_000 + 60 * np.arange(5000)
+    lines = [f"{ts},{price},{price + 1},{price - 1},{price},{i}" for i, (ts, price) in enumerate(zip(stamps, closes, strict=True))]
+    source.write_text("ts,open,high,low,close,volume\n" + "\n".join(lines))
+    write_recording(path, load(source, ReadOptions(symbol="SPY")))
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FileError, match="corrupt"):
+        read_table(path)

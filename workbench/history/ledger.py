@@ -126,7 +126,7 @@ def write_facts(folder: Path, day: date, facts: Facts, calendar: SessionCalendar
     ]  # fmt: skip
     table = pa.table(dict(zip(("ts", "symbol", "reason"), columns, strict=True)))
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / MISSING, lambda partial: pq.write_table(table, partial))
+    replace_file(folder / MISSING, lambda partial: pq.write_table(table, partial, write_page_checksum=True))
     noted = {name: getattr(facts, name) for name in ("alive", "watched", "gaps", "corrections", "fresh", "until_ns", "segments")}
     replace_file(folder / FACTS, lambda partial: partial.write_text(json.dumps(noted)))  # last: it says which segments are in
 
@@ -143,6 +143,6 @@ def read_missing(folder: Path) -> list[tuple[int, str, str]]:
 
     if not (folder / MISSING).is_file():
         return []
-    with pq.ParquetFile(folder / MISSING) as file:
+    with pq.ParquetFile(folder / MISSING, page_checksum_verification=True) as file:
         table = file.read()
     return list(zip(*(table[name].to_pylist() for name in ("ts", "symbol", "reason")), strict=True))

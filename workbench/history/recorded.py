@@ -100,7 +100,7 @@ def add_rows(path: Path, kind: str, symbol: str, parts: Sequence[tuple[str, Any]
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(partial: Path) -> None:
-        with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(partial, schema, compression="zstd", write_page_checksum=True) as writer:
             for part in _in_groups(itertools.chain(_groups_of(path), table.to_batches(ROWS_AT_ONCE)), schema):
                 writer.write_table(part)
 
@@ -141,7 +141,7 @@ def _groups_of(path: Path) -> Iterable[Any]:
     import pyarrow.parquet as pq
 
     if path.is_file():
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for k in range(file.num_row_groups):
                 yield from file.read_row_group(k).to_batches(ROWS_AT_ONCE)
 
@@ -225,7 +225,7 @@ def read_recorded(path: Path) -> Recording | None:
     if kind not in MARKET_KINDS:
         return None
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise FileError(f"{path.name}: corrupt or truncated: no readable Parquet file ({str(error).split(chr(10), 1)[0]})") from None
@@ -268,6 +268,6 @@ def read_quarantined(path: Path) -> list[tuple[int, str, str, str]]:
     """Return the events put aside that a file holds: (ts ns UTC, symbol, reason, raw text)."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         table = file.read()
     return list(zip(*(table[name].to_pylist() for name in ("ts", "symbol", "reason", "raw")), strict=True))

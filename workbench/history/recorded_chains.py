@@ -40,7 +40,7 @@ def read_records(path: Path) -> np.ndarray:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
         rows = np.zeros(len(table), RECORD_DTYPE)
         for name in RECORD_DTYPE.names or ():

@@ -97,7 +97,7 @@ def _read_parquet(path: Path) -> RawTable:
 
     path.stat()  # FileNotFoundError in the system's words, before pyarrow's
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
         table.validate(full=True)  # text that is no UTF-8 would fail only where it is looked at
     except (pa.ArrowInvalid, pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, IsADirectoryError):

@@ -43,7 +43,7 @@ def _write(table: Any, path: Path, kind: str) -> None:
     import pyarrow.parquet as pq
 
     if kind == ".parquet":
-        pq.write_table(table, path, compression="zstd")
+        pq.write_table(table, path, compression="zstd", write_page_checksum=True)
         return
     options = pa_csv.WriteOptions(quoting_style="needed", quoting_header="none")
     buffer = pa.BufferOutputStream()
