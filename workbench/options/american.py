@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from workbench.errors import ConfigError
 from workbench.options import black
 from workbench.options.black import Floats, sign
-from workbench.options.implied import TICK_USD, Implied, IvStatus, fast_greeks, implied_vol
+from workbench.options.implied import TICK_USD, Implied, IvStatus, implied_vol
 
 GRID_DAYS = 10_000  # the engine's own calendar: all of an option's life, cut so finely
 FD_STEPS = 800
@@ -115,7 +115,7 @@ def price(
         precision = Precision.ACCURATE  # for what is left
         if not dividends:
             is_left = _by_kernel(columns, prices, premiums, status, is_screen=is_screen)
-    for i in (at for at in np.ndindex(shape) if is_left[at]):
+    for i in map(tuple, np.argwhere(is_left)):
         inputs = [float(column[i]) for column in columns]
         prices[i], premiums[i], status[i] = _one(inputs, dividends, precision, is_screen=is_screen)
     return AmericanPrices(prices, premiums, status)
@@ -135,13 +135,11 @@ def _by_kernel(
     from workbench.options import kernel_american  # numba costs 0.4 s
 
     inputs = [np.ascontiguousarray(column[here]) for column in columns]
-    out, told = np.empty(len(inputs[0])), np.empty(len(inputs[0]), np.int8)
+    n = len(inputs[0])
+    out, added, told = np.empty(n), np.empty(n), np.empty(n, np.int8)
     run: Any = kernel_american.prices
-    run(*inputs, out, told)
-    s, k, t, r, v, q, c = inputs
-    european = fast_greeks(s, k, t, r, v, np.where(c > 0, "C", "P"), dividend_yield=q).price_usd
-    out = np.maximum(np.maximum(out, european), c * (s - k))  # not a digit less than either
-    prices[here], premiums[here] = out, out - european
+    run(*inputs, out, added, told)
+    prices[here], premiums[here] = out, added
     status[here] = np.where(told == kernel_american.EXERCISE_NOW, AmericanStatus.EXERCISE_NOW, AmericanStatus.OK)
     is_left = np.array(~here)
     is_left[here] = told == kernel_american.NOT_HERE

@@ -28,9 +28,9 @@ from numba import njit
 
 from workbench.options.kernel_normal import cdf, density
 
-N_TIMES, N_INNER, N_OUTER = 8, 24, 48  # boundary points; quadrature points for each of them, and for the price
+N_TIMES, N_INNER, N_OUTER = 7, 24, 40  # boundary points; quadrature points for each of them, and for the price
 MOST_GUESS_STEPS, NEAR_ENOUGH = 12, 1e-3
-A_STEPS, B_STEPS = 4, 8
+STEPS, SETTLED = 8, 1e-3  # form A ends when no point of the boundary moves by more: the price feels its square
 A_MOST = 1.0  # form A where r - q is less than so many variances
 LEAST_MOVES, MOST_DRIFT = 1e-5, 100.0  # v√T below, |r - q| / v² above: left to others
 OK, EXERCISE_NOW, NOT_HERE = 0, 1, 2
@@ -169,7 +169,7 @@ def integrals_b(i, tau, r, q, v, g, spread, top, low):
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=VECTORS)
 def refine(r, q, v, years, start, h, spread, top, low, is_form_a, is_newton):
-    """Move the boundary one step towards its fixed point, all points at once from the old one."""
+    """Move the boundary one step towards its fixed point, all points at once from the old one; return the largest move."""
     spread[:] = 0.0
     for k in range(N_TIMES):
         for m in range(N_TIMES * N_INNER):
@@ -180,6 +180,7 @@ def refine(r, q, v, years, start, h, spread, top, low, is_form_a, is_newton):
             integrals_a(i, tau, r, q, v, g, spread, top, low)
         else:
             integrals_b(i, tau, r, q, v, g, spread, top, low)
+    largest = 0.0
     for i in range(N_TIMES):
         tau, g = years * ROOT[i] * ROOT[i], math.sqrt(h[i])
         old, moves = start * math.exp(-g), v * math.sqrt(tau)
@@ -197,7 +198,10 @@ def refine(r, q, v, years, start, h, spread, top, low, is_form_a, is_newton):
         if is_newton:
             slope = carry * (upper_slope / lower - lower_slope * upper / (lower * lower))
             new = old - (old - new) / (1 - slope)
-        h[i] = math.log(start / min(max(new, 1e-3 * old), start)) ** 2
+        new = min(max(new, 1e-3 * old), start)
+        h[i] = math.log(start / new) ** 2
+        largest = max(largest, abs(new - old) / old)
+    return largest
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=VECTORS)
@@ -221,8 +225,10 @@ def boundary(r, q, v, years, h, spread, top, low, outer):
     start = min(1.0, r / q) if q > 0 else 1.0
     guess(r, q, v, years, start, h)
     is_form_a = r - q < A_MOST * v * v
-    for k in range(A_STEPS if is_form_a else B_STEPS):
-        refine(r, q, v, years, start, h, spread, top, low, is_form_a, k == 0)
+    for k in range(STEPS):
+        moved = refine(r, q, v, years, start, h, spread, top, low, is_form_a, k == 0)
+        if is_form_a and k > 1 and moved < SETTLED:  # form B moves little even where it has far to go
+            break
     outer[:] = 0.0
     for k in range(N_TIMES):
         for j in range(N_OUTER):
@@ -231,8 +237,8 @@ def boundary(r, q, v, years, h, spread, top, low, outer):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def prices(spot, strike, years, rate, vol, dividend_yield, cp, out, status):
-    """Write price and status of every contract; NOT_HERE, with NaN, where the method does not reach.
+def prices(spot, strike, years, rate, vol, dividend_yield, cp, out, added, status):
+    """Write price, what exercise adds to it, and status of every contract; NOT_HERE, with NaN, where the method does not reach.
 
     Inputs are finite, spot, strike, years and volatility above 0, and exercise worth something: r > 0 for puts, q > 0 for calls.
     """
@@ -244,16 +250,17 @@ def prices(spot, strike, years, rate, vol, dividend_yield, cp, out, status):
         if cp[i] > 0:
             s, k, r, q = k, s, q, r
         v, t = vol[i], years[i]
-        out[i], status[i] = np.nan, NOT_HERE
+        out[i], added[i], status[i] = np.nan, np.nan, NOT_HERE
         if not r > 0 or v * math.sqrt(t) < LEAST_MOVES or abs(r - q) > MOST_DRIFT * v * v:
             continue
         if r != seen_r or q != seen_q or v != seen_v or t != seen_t:
             seen_r, seen_q, seen_v, seen_t = r, q, v, t
             start = boundary(r, q, v, t, h, spread, top, low, outer)
         x = s / k
+        plain = european(x, r, q, v, t)
         value = 1 - x
         if x > start * math.exp(-math.sqrt(h[0])):
-            value = max(european(x, r, q, v, t) + max(premium(x, r, q, v, t, start, outer), 0.0), value)
+            value = max(plain + max(premium(x, r, q, v, t, start, outer), 0.0), value)
         if value == value:
-            out[i] = k * value
+            out[i], added[i] = max(k * value, k - s), k * max(value - plain, 0.0)
             status[i] = EXERCISE_NOW if x < 1 and value - (1 - x) <= NOTHING else OK
