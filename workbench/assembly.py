@@ -50,6 +50,11 @@ def _attached(settings: Settings) -> Engine:
     """Return an engine that reads a hub elsewhere; without symbols of one's own, those that the hub follows."""
     from workbench.hub.remote.hub import RemoteHub
 
+    if settings.record:
+        raise ConfigError(
+            f"record: received True beside source={settings.source!r}; allowed: False, since the hub there records: "
+            "start it with --record, or switch its flag 'record'"
+        )
     token = None if settings.hub_token is None else settings.hub_token.get_secret_value()
     symbols = settings.symbols if "symbols" in settings.model_fields_set else ()
     hub: Any = RemoteHub(settings.source, symbols=symbols, token=token, capacity=settings.capacity, seed=os.getpid())  # read like a Hub

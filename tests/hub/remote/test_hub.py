@@ -381,3 +381,8 @@ def test_settings_that_are_changed_on_the_way_stay_a_choice_or_none(simulated):
 def test_a_hub_that_only_reads_another_is_not_served_again():
     with pytest.raises(ConfigError, match="source: received 'hub://127.0.0.1:5007'; allowed: "):
         run(Settings(source="hub://127.0.0.1:5007"), say=str)
+
+
+def test_a_reader_asked_to_record_says_who_does_that():
+    with pytest.raises(ConfigError, match="the hub there records"):
+        assemble(Settings(source="hub://127.0.0.1:1", record=True))
