@@ -163,7 +163,7 @@ class Chart {
     m.on("times", () => this.repaint())
     m.on("markers", () => this.repaint())
     m.on("legend", () => { this.scale(); this.drawLegend() })
-    m.on("status", () => this.drawStatus())
+    m.on("status", () => { this.drawStatus(); if (this.model.meta.state === "empty") this.drawNotes() })
     m.on("notes", () => this.drawNotes())
     m.on("panes", () => {
       this.place()
@@ -856,7 +856,9 @@ class Chart {
 
   // In an empty chart the middle says why; over bars the notes stand below the legend.
   drawNotes() {
-    const {state, label, timeframe, message} = this.model.meta, notes = this.model.notes, isEmpty = state === "empty"
+    const {state, label, timeframe, message} = this.model.meta, {mode, reason} = this.model.status, isEmpty = state === "empty"
+    const why = isEmpty && reason && ["STARTING", "STALE", "REFUSED", "DEGRADED"].includes(mode) ? [`${reason[0].toUpperCase()}${reason.slice(1)}.`] : []
+    const notes = [...why, ...this.model.notes]
     const text = state === "ready" ? "" : isEmpty ? [`No bars of ${label} at ${timeframe} yet.`, ...notes].join("\n") : message
     this.notice.className = `wb-notice wb-${state}${isEmpty && notes.length ? " wb-warned" : ""}`
     this.notice.replaceChildren(node("span", "", null, text))
