@@ -29,9 +29,9 @@ from numba import njit
 from workbench.options.kernel_normal import cdf, density
 
 N_TIMES, N_INNER, N_OUTER = 7, 24, 40  # boundary points; quadrature points for each of them, and for the price
-MOST_GUESS_STEPS, NEAR_ENOUGH = 12, 1e-3
+MOST_GUESS_STEPS, FARTHEST_STEP, NEAR_ENOUGH = 12, 1.6, 1e-3  # in ln s
 STEPS, SETTLED = 8, 1e-3  # form A ends when no point of the boundary moves by more: the price feels its square
-A_MOST = 1.0  # form A where r - q is less than so many variances
+A_MOST = 2.0  # form A where r - q is less than so many variances
 LEAST_MOVES, MOST_DRIFT = 1e-5, 100.0  # v√T below, |r - q| / v² above: left to others
 OK, EXERCISE_NOW, NOT_HERE = 0, 1, 2
 NOTHING = 1e-7  # of the strike, as american.NO_VALUE_FRAC
@@ -55,6 +55,7 @@ def _halved(n):
 
 ROOT = 0.5 * (1 + np.cos(np.arange(N_TIMES) * np.pi / N_TIMES))  # √(τ/T) of the boundary points, from 1 down
 INNER, INNER_WEIGHT = _halved(N_INNER)  # √(t/τ)
+INVERSE = 1 / INNER
 OUTER, OUTER_WEIGHT = _halved(N_OUTER)  # √(t/T)
 TO_INNER = _interpolation((2 * ROOT[:, None] * np.sqrt(1 - INNER**2) - 1).ravel())
 TO_OUTER = _interpolation(2 * np.sqrt(1 - OUTER**2) - 1)
@@ -99,23 +100,29 @@ def european(x, r, q, v, years):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=VECTORS)
-def guess(r, q, v, years, start, h):
-    """Write a first boundary, QD+: where the value of early exercise, taken as a power of the spot, meets exercising smoothly."""
+def guess(r, q, v, years, start, h, node):
+    """Write a first boundary, QD+: where the value of early exercise, taken as a power of the spot, meets exercising smoothly.
+
+    All points at once, in y = ln s, from the start downwards; `node` is scratch, (6, N_TIMES).
+    """
     variance = v * v
-    omega = 2 * (r - q) / variance
+    omega, top = 2 * (r - q) / variance, math.log(start)
     for i in range(N_TIMES):
         tau = years * ROOT[i] * ROOT[i]
-        moves = v * math.sqrt(tau)
-        owed, held, gone = math.exp(-r * tau), math.exp(-q * tau), -math.expm1(-r * tau)
+        owed, gone = math.exp(-r * tau), -math.expm1(-r * tau)
         root = math.sqrt((omega - 1) * (omega - 1) + 8 * r / (variance * gone))
         power = -0.5 * (omega - 1 + root)
         slope = 2 * r / (variance * gone * gone * root)
         alpha = -2 * owed * r / (variance * root)
-        beta = alpha * (1 / gone - slope / root) - power
-        decay = alpha / (r * owed)
-        s = start
-        for _ in range(MOST_GUESS_STEPS):  # Halley's
-            d1 = (math.log(s) + (r - q) * tau) / moves + 0.5 * moves
+        node[0, i], node[1, i], node[2, i] = v * math.sqrt(tau), owed, math.exp(-q * tau)
+        node[3, i], node[4, i], node[5, i] = alpha * (1 / gone - slope / root) - power, alpha / (r * owed), top
+    for _ in range(MOST_GUESS_STEPS):
+        largest = 0.0
+        for i in range(N_TIMES):
+            moves, owed, held, beta, decay, y = node[0, i], node[1, i], node[2, i], node[3, i], node[4, i], node[5, i]
+            tau = years * ROOT[i] * ROOT[i]
+            s = quick_exp(y)
+            d1 = (y + (r - q) * tau) / moves + 0.5 * moves
             d2 = d1 - moves
             n1, n2 = quick_density(d1), quick_density(d2)
             p1, p2 = quick_cdf(-d1, n1), quick_cdf(-d2, n2)
@@ -125,25 +132,29 @@ def guess(r, q, v, years, start, h):
             gamma = n1 * held / (s * moves)
             colour = gamma * (q + (r - q) * d1 / moves + (1 - d1 * d2) / (2 * tau))
             f = (1 - held * p1) * s - beta * (1 - s - put) + decay * theta
-            f1 = (1 + beta) * (1 - held * p1) + held * n1 / moves + decay * charm
-            f2 = held * (n1 / (s * moves) - n1 * d1 / (s * moves * moves)) + beta * gamma + decay * colour
+            f1 = ((1 + beta) * (1 - held * p1) + held * n1 / moves + decay * charm) * s
+            f2 = (held * (n1 / (s * moves) - n1 * d1 / (s * moves * moves)) + beta * gamma + decay * colour) * s * s + f1
             step = f / f1
-            before = s
-            s = min(max(s - step / (1 - 0.5 * step * f2 / f1), 0.2 * s), start)
-            if abs(s - before) < NEAR_ENOUGH * s:
-                break
-        h[i] = math.log(start / s) ** 2
+            step = step / (1 - 0.5 * step * f2 / f1)  # Halley's
+            new = min(max(y - step, y - FARTHEST_STEP), top)
+            largest = max(largest, abs(new - y))
+            node[5, i] = new
+        if largest < NEAR_ENOUGH:
+            break
+    for i in range(N_TIMES):
+        h[i] = (top - node[5, i]) ** 2
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=VECTORS)
 def integrals_a(i, tau, r, q, v, g, spread, top, low):
     """Write the integrals of N and D in form A at boundary point i, where ln(X/B) is g."""
     root, base = math.sqrt(tau), i * N_INNER
+    per_move = 1 / (v * root)
     upper = lower = 0.0
     for j in range(N_INNER):
         t = tau * INNER[j] * INNER[j]
         moves = v * root * INNER[j]
-        d1 = (math.sqrt(max(spread[base + j], 0.0)) - g + (r - q) * t) / moves + 0.5 * moves
+        d1 = (math.sqrt(max(spread[base + j], 0.0)) - g + (r - q) * t) * (per_move * INVERSE[j]) + 0.5 * moves
         n1, n2 = quick_density(d1), quick_density(d1 - moves)
         weight = 2 * INNER_WEIGHT[j]
         upper += weight * quick_exp(r * (tau - t)) * n2 * root / v
@@ -155,11 +166,12 @@ def integrals_a(i, tau, r, q, v, g, spread, top, low):
 def integrals_b(i, tau, r, q, v, g, spread, top, low):
     """Write the integrals of N and D in form B."""
     root, base = math.sqrt(tau), i * N_INNER
+    per_move = 1 / (v * root)
     upper = lower = 0.0
     for j in range(N_INNER):
         t = tau * INNER[j] * INNER[j]
         moves = v * root * INNER[j]
-        d1 = (math.sqrt(max(spread[base + j], 0.0)) - g + (r - q) * t) / moves + 0.5 * moves
+        d1 = (math.sqrt(max(spread[base + j], 0.0)) - g + (r - q) * t) * (per_move * INVERSE[j]) + 0.5 * moves
         d2 = d1 - moves
         weight = 2 * INNER_WEIGHT[j] * tau * INNER[j]
         upper += weight * quick_exp(r * (tau - t)) * quick_cdf(d2, quick_density(d2))
@@ -220,10 +232,10 @@ def premium(x, r, q, v, years, start, spread):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def boundary(r, q, v, years, h, spread, top, low, outer):
+def boundary(r, q, v, years, h, node, spread, top, low, outer):
     """Write the boundary into `h` and H at the price's quadrature points into `outer`; return X."""
     start = min(1.0, r / q) if q > 0 else 1.0
-    guess(r, q, v, years, start, h)
+    guess(r, q, v, years, start, h, node)
     is_form_a = r - q < A_MOST * v * v
     for k in range(STEPS):
         moved = refine(r, q, v, years, start, h, spread, top, low, is_form_a, k == 0)
@@ -243,7 +255,7 @@ def prices(spot, strike, years, rate, vol, dividend_yield, cp, out, added, statu
     Inputs are finite, spot, strike, years and volatility above 0, and exercise worth something: r > 0 for puts, q > 0 for calls.
     """
     h, spread, outer = np.empty(N_TIMES), np.empty(N_TIMES * N_INNER), np.empty(N_OUTER)
-    top, low = np.empty(N_TIMES), np.empty(N_TIMES)
+    top, low, node = np.empty(N_TIMES), np.empty(N_TIMES), np.empty((6, N_TIMES))
     seen_r = seen_q = seen_v = seen_t = start = np.nan
     for i in range(spot.size):
         s, k, r, q = spot[i], strike[i], rate[i], dividend_yield[i]
@@ -255,7 +267,7 @@ def prices(spot, strike, years, rate, vol, dividend_yield, cp, out, added, statu
             continue
         if r != seen_r or q != seen_q or v != seen_v or t != seen_t:
             seen_r, seen_q, seen_v, seen_t = r, q, v, t
-            start = boundary(r, q, v, t, h, spread, top, low, outer)
+            start = boundary(r, q, v, t, h, node, spread, top, low, outer)
         x = s / k
         plain = european(x, r, q, v, t)
         value = 1 - x
