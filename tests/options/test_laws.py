@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.scorecard import count
 from workbench.options import american, black
+from workbench.options.american import Precision
 from workbench.options.implied import IvStatus, fast_greeks, implied_greeks
 
 pytestmark = pytest.mark.soak("pricing")
@@ -137,17 +138,18 @@ def test_law_the_volatility_comes_back_as_far_as_the_price_can_tell_it(c, right)
         assert np.isnan(float(got.vol))
 
 
+@pytest.mark.parametrize("precision", [Precision.KERNEL, Precision.ACCURATE])
 @law
 @given(c=contracts, right=st.sampled_from("CP"))
-def test_law_the_right_to_exercise_early_costs_nothing_less(c, right):
+def test_law_the_right_to_exercise_early_costs_nothing_less(precision, c, right):
     c.rate, c.years = max(c.rate, 0.0), max(c.years, 0.01)
     strike = strike_of(c)
-    got = american.price(c.spot, strike, c.years, c.rate, c.vol, right, dividend_yield=c.q)
+    got = american.price(c.spot, strike, c.years, c.rate, c.vol, right, dividend_yield=c.q, precision=precision)
     european = float(of(black.greeks, c, right).price_usd)
     if int(got.status) == american.AmericanStatus.FAILED:
         pytest.fail(f"no price for {c}")
     assert float(got.price_usd) >= european - 2e-5 * max(c.spot, strike)
     assert float(got.price_usd) >= (c.spot - strike if right == "C" else strike - c.spot)
     if right == "C":
-        plain = american.price(c.spot, strike, c.years, c.rate, c.vol, "C")
+        plain = american.price(c.spot, strike, c.years, c.rate, c.vol, "C", precision=precision)
         assert float(plain.price_usd) == pytest.approx(float(of(black.greeks, c, "C", q=0.0).price_usd), rel=1e-12)

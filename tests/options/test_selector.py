@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import integrate
 
 from tests.options.test_smile import BENT, DISCOUNT, FORWARD, STRIKES, YEARS, fitted, quotes, true_variance
+from workbench.history.chains import read_chain
 from workbench.options import black, selector_legacy
+from workbench.options.clocks import TimeClock
+from workbench.options.priced import price_chain
+from workbench.options.quotes import QuoteLimits
+from workbench.options.rates import RateCurve
 from workbench.options.selector import select
+from workbench.options.smile import fit_smile
 from workbench.options.tiles import Tile, TileSide, TileStatus, build_tiles
+from workbench.sessions import SessionCalendar
 
 WIDTHS = (10.0, 20.0, 40.0)
 
@@ -119,6 +128,31 @@ def test_a_rough_smile_is_noted():
 def test_no_tiles_no_candidates():
     got = select({}, fitted(*quotes()), dte=2, fee_usd=0.0)
     assert (got.candidates, got.n_tiles, got.left_out) == ((), 0, {})
+
+
+# -- a real page ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_on_a_real_chain_no_butterfly_beats_its_spread(realdata):
+    """SPX, 12 July 2022, 11:55: the smile stays within the quotes for the first week, and nothing is worth more than it costs."""
+    calendar = SessionCalendar.xnys()
+    chain = read_chain(realdata / "options_cboe_quotedata" / "SPX_2022-07-12_1155ET.csv.gz", calendar=calendar)
+    anytime = QuoteLimits(max_age_s=math.inf)
+    priced = price_chain(chain, clock=TimeClock.CAL365, rates=RateCurve.constant(0.02), calendar=calendar, limits=anytime)
+    for expiry in priced.expiries[:6]:
+        rows = chain.rows[expiry.first : expiry.end]
+        columns = (rows["strike"], rows["right"], rows["bid"], rows["ask"])
+        discount = math.exp(-expiry.carry.rate * expiry.years)
+        smile = fit_smile(*columns, forward=expiry.forward.forward_usd, years=expiry.years, discount=discount)
+        assert smile.is_arbitrage_free
+        assert smile.chi2_per_freedom < 1
+        told = rows["strike"][(rows["strike"] >= smile.low) & (rows["strike"] <= smile.high)]
+        np.testing.assert_allclose(smile.p_above([told.min(), told.max()]), [1, 0], atol=0.02)
+        got = select(build_tiles("butterfly", expiry.dte, [10, 20, 50], *columns), smile, dte=expiry.dte, fee_usd=0.65, top=10_000)
+        assert len(got.candidates) > 50
+        assert max(c.edge_usd for c in got.candidates) < 0
+        inside = np.array([abs(c.fair_usd - c.mid_usd) <= 0.5 * c.spread_usd for c in got.candidates])
+        assert inside.mean() > 0.95, "between what one can buy and sell it for"
 
 
 # -- legacy -------------------------------------------------------------------------------------------------------------------------

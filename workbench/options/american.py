@@ -99,7 +99,7 @@ def price(
     spot, strike, years, rate, vol, right, dividend_yield   As `black.price`; bad numbers get a status here.
     dividends : sequence of Dividend        Of the one underlying that all contracts share; those after expiry are left out.
     precision : Precision                   Without dated dividends. What the kernel does not reach (next to no volatility beside
-                                            r - q, negative rates with two boundaries) it leaves to QuantLib.
+                                            r - q, negative yields and rates) it leaves to QuantLib.
     is_screen : bool                        Leave the premium out where it is tiny (see above).
 
     Raises

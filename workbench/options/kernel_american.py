@@ -32,7 +32,8 @@ N_TIMES, N_INNER, N_OUTER = 7, 24, 40  # boundary points; quadrature points for 
 MOST_GUESS_STEPS, FARTHEST_STEP, NEAR_ENOUGH = 12, 1.6, 1e-3  # in ln s
 STEPS, SETTLED = 8, 1e-3  # form A ends when no point of the boundary moves by more: the price feels its square
 A_MOST = 2.0  # form A where r - q is less than so many variances
-LEAST_MOVES, MOST_DRIFT = 1e-5, 100.0  # v√T below, |r - q| / v² above: left to others
+LEAST_MOVES, MOST_DRIFT = 1e-5, 100.0  # v√T below, |r - q| / v² above, and negative yields: left to others
+LEAST_GAIN = 1e-9  # of the strike: interest till expiry below it makes exercise worth no more
 OK, EXERCISE_NOW, NOT_HERE = 0, 1, 2
 NOTHING = 1e-7  # of the strike, as american.NO_VALUE_FRAC
 VECTORS = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -234,7 +235,7 @@ def premium(x, r, q, v, years, start, spread):
 @njit(cache=True, nogil=True, error_model="numpy")
 def boundary(r, q, v, years, h, node, spread, top, low, outer):
     """Write the boundary into `h` and H at the price's quadrature points into `outer`; return X."""
-    start = min(1.0, r / q) if q > 0 else 1.0
+    start = min(1.0, r / q) if q > 0 else 1.0  # X
     guess(r, q, v, years, start, h, node)
     is_form_a = r - q < A_MOST * v * v
     for k in range(STEPS):
@@ -263,16 +264,19 @@ def prices(spot, strike, years, rate, vol, dividend_yield, cp, out, added, statu
             s, k, r, q = k, s, q, r
         v, t = vol[i], years[i]
         out[i], added[i], status[i] = np.nan, np.nan, NOT_HERE
-        if not r > 0 or v * math.sqrt(t) < LEAST_MOVES or abs(r - q) > MOST_DRIFT * v * v:
+        if not r > 0 or v * math.sqrt(t) < LEAST_MOVES or abs(r - q) > MOST_DRIFT * v * v or q < 0:
             continue
-        if r != seen_r or q != seen_q or v != seen_v or t != seen_t:
-            seen_r, seen_q, seen_v, seen_t = r, q, v, t
-            start = boundary(r, q, v, t, h, node, spread, top, low, outer)
         x = s / k
         plain = european(x, r, q, v, t)
-        value = 1 - x
-        if x > start * math.exp(-math.sqrt(h[0])):
-            value = max(plain + max(premium(x, r, q, v, t, start, outer), 0.0), value)
+        value = max(plain, 1 - x)
+        if r * t > LEAST_GAIN:
+            if r != seen_r or q != seen_q or v != seen_v or t != seen_t:
+                seen_r, seen_q, seen_v, seen_t = r, q, v, t
+                start = boundary(r, q, v, t, h, node, spread, top, low, outer)
+            if not h[0] >= 0:
+                continue
+            if x > start * math.exp(-math.sqrt(h[0])):
+                value = max(plain + premium(x, r, q, v, t, start, outer), value)
         if value == value:
             out[i], added[i] = max(k * value, k - s), k * max(value - plain, 0.0)
             status[i] = EXERCISE_NOW if x < 1 and value - (1 - x) <= NOTHING else OK
