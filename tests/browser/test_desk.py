@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -14,62 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.scorecard import IS_FULL
-
 pytestmark = pytest.mark.browser
-
-SWITCHES = 100 if IS_FULL else 20
-TABS = 100 if IS_FULL else 8
-FRAME_MS = 400
-CAPACITY = 5000
-TIMEFRAMES = ("1m", "2m", "3m", "5m", "15m", "30m", "1h", "4h", "1d", "1w")
-FIELDS = (("o", "open"), ("h", "high"), ("l", "low"), ("c", "close"), ("v", "volume"))
-
-
-def assert_holds_the_hubs_bars(shot, before, after, n_older):
-    """Compare a page with the hub's closed bars shortly before and just after it was read (a frame is under way for some ms).
-
-    Both begin with `n_older` bars from before the series, which a chart holds when it was asked to show them.
-    """
-    n = len(shot["history"]["ts"])
-    ts = (np.asarray(shot["history"]["ts"]) * 1e9).round().astype(np.int64)
-    assert n >= min(len(before) - n_older, 150)
-    assert shot["count"] >= len(before) - n_older
-    assert shot["count"] <= len(after) or len(after) - n_older == CAPACITY, "a chart may remember what fell out of a full series"
-    known = {int(row["ts_open"]): [row] for row in before}
-    for row in after:
-        known.setdefault(int(row["ts_open"]), []).append(row)
-    assert (np.diff(ts) > 0).all(), "bars are double or out of order"
-    expected = before["ts_open"][(before["ts_open"] >= ts[0]) & (before["ts_open"] <= ts[-1])]
-    assert np.isin(expected, ts).all(), "bars are missing"
-    assert ts[-1] in (before["ts_open"][-1], after["ts_open"][-1])
-    for i, stamp in enumerate(ts.tolist()):
-        shown = [shot["history"][short][i] for short, _ in FIELDS]
-        assert shown in [[float(row[name]) for _, name in FIELDS] for row in known[stamp]], (i, stamp)
-
-
-def assert_soon_holds_the_hubs_bars(page, hub, symbol, timeframe, patience_s=10.0):
-    """Compare until they agree: while history pours in on a busy machine a page may be some frames behind, never wrong for good."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            return assert_holds_the_hubs_bars(*read(page, hub, symbol, timeframe))
-        except AssertionError:
-            if time.monotonic() > deadline:
-                raise
-
-
-def read(page, hub, symbol, timeframe):
-    series = hub.series(symbol, timeframe)
-    page.wait(lambda _: len(series))  # the first week of a symbol is still being read
-    before = series.rows()
-    page.page.wait_for_timeout(FRAME_MS)
-    shot = page.snapshot()
-    after = series.rows()
-    missing = shot["count"] - len(before)
-    first_ns = int(min(before["ts_open"][0], after["ts_open"][0]))
-    older = hub.older(symbol, timeframe, first_ns, missing + 5) if missing > 5 else before[:0]
-    return shot, np.concatenate([older, before]), np.concatenate([older, after]), len(older)
 
 
 def test_the_desk_ticks(served, page):
@@ -88,47 +32,6 @@ def test_candles_are_whole_pixels(served, page):
     assert left[0] == pytest.approx(round(left[0]), abs=1e-6)
     assert left[0] - left[1] == pytest.approx(left[2])
     assert left[3] == 1
-
-
-@pytest.mark.soak("desk-switches")
-def test_switching_symbol_and_timeframe_under_live_updates_always_ends_on_the_hubs_bars(served, page, cases):
-    cases.n = SWITCHES
-    page.open(served.url)
-    page.evaluate(WATCH_TIME)
-    rng = np.random.default_rng(11)
-    symbol, timeframe = page.snapshot()["symbol"], page.snapshot()["timeframe"]
-    symbols = served.engine.symbols
-    for _ in range(SWITCHES):
-        if rng.random() < 0.5:
-            symbol = str(rng.choice([s for s in symbols if s != symbol]))
-            page.page.locator(".wl .row", has=page.page.get_by_text(symbol, exact=True)).click()
-        else:
-            timeframe = str(rng.choice([t for t in TIMEFRAMES if t != timeframe]))
-            page.page.locator(f".frames button[data-tf='{timeframe}']").click()
-        page.wait(lambda shot: (shot["symbol"], shot["timeframe"], shot["state"]) == (symbol, timeframe, "ready"))  # noqa: B023
-        assert_soon_holds_the_hubs_bars(page, served.engine.hub, symbol, timeframe)
-    seen = page.evaluate("window.__seen")
-    for (generation, last), (next_generation, next_last) in zip(seen, seen[1:], strict=False):
-        assert next_generation >= generation, "an earlier chart came back"
-        assert next_generation > generation or next_last >= last, "a chart went back in time"
-    took = page.evaluate("window.__took")
-    p95 = float(np.percentile(took, 95))
-    print(f"\n{len(took)} switches: click to painted p50 {statistics.median(took):.0f} ms, p95 {p95:.0f} ms")
-    if SWITCHES >= 100:
-        assert p95 <= 300
-
-
-WATCH_TIME = """() => {
-  const chart = window.__workbench.chart(), paint = chart.afterPaint.bind(chart)
-  window.__seen = []; window.__took = []; let clicked = null
-  window.addEventListener("click", () => { clicked = [performance.now(), chart.model.meta.generation] }, true)
-  chart.afterPaint = () => {
-    paint()
-    const d = chart.forming.data
-    if (chart.ready) window.__seen.push([chart.model.meta.generation, d.ts[d.ts.length - 1]])
-    if (clicked && chart.ready && chart.model.meta.generation > clicked[1]) { window.__took.push(performance.now() - clicked[0]); clicked = null }
-  }
-}"""
 
 
 def test_panning_back_loads_history_and_end_returns_to_live(served, page):
@@ -295,23 +198,6 @@ def test_a_chart_leaves_as_a_picture(served, page):
     assert download.value.suggested_filename.endswith(".png")
     with open(download.value.path(), "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.mark.soak("desk-tabs")
-def test_closed_tabs_leave_no_session_and_no_callback(served, open_page, cases):
-    import panel as pn
-
-    cases.n = TABS
-    before = set(pn.state._periodic)  # documents that other tests of this process left
-    for _ in range(TABS):
-        open_page(served.url).close()
-    tornado = served.server._tornado
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and any(context.sessions for context in tornado.applications.values()):
-        time.sleep(0.5)
-    sessions = [session for context in tornado.applications.values() for session in context.sessions]
-    assert sessions == []
-    assert [callbacks for document, callbacks in pn.state._periodic.items() if document not in before] == []
 
 
 SERVE = ("-m", "workbench.cli.main", "serve", "--port", "{port}")

@@ -22,7 +22,7 @@ from tests.scorecard import IS_FULL as FULL
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SPEED = 60 if FULL else 600
-TABS = 100 if FULL else 20
+TABS = 100 if FULL else 10
 SESSION_MIN, WARM_MIN = 390, 60  # of the market
 SAMPLES = 39 if FULL else 13
 TIMEFRAME = "1m" if FULL else "5m"  # at 600× a one-minute bar lasts a tenth of a second
@@ -187,7 +187,7 @@ def open_and_close(desk, browser, count):
 
 @pytest.mark.soak("desk-tabs")
 def test_closed_tabs_leave_nothing_behind(desk, browser, cases):
-    cases.n = TABS
+    cases.n = 2 * TABS if FULL else TABS
     before = desk.ask("upkeep")
     assert (before["sessions"], before["callbacks"], before["desks"], before["charts"]) == (0, 0, 0, 0)
     open_and_close(desk, browser, 2)  # what the first tab ever loads stays
