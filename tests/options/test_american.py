@@ -279,3 +279,11 @@ def test_negative_rates_with_two_boundaries_are_no_kernels_matter():
     got = american.price(100.0, 100.0, 1.0, -0.01, 0.2, "P", dividend_yield=-0.03, precision=Precision.KERNEL)
     assert int(got.status) == AmericanStatus.FAILED
     assert math.isnan(float(got.price_usd))
+
+
+def test_a_graph_on_its_last_day_asks_no_engine_for_what_has_expired(monkeypatch):
+    monkeypatch.setattr(american, "_one", lambda *_, **__: pytest.fail("one by one"))
+    got = american.price(np.linspace(80, 120, 50), 100.0, [[0.0], [0.01]], 0.05, 0.2, "P", precision=Precision.KERNEL)
+    assert (got.status[0] == AmericanStatus.EXPIRED).all()
+    np.testing.assert_array_equal(got.price_usd[0], np.maximum(100 - np.linspace(80, 120, 50), 0))
+    assert (got.premium_usd[0] == 0).all()

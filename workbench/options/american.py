@@ -127,11 +127,14 @@ def _by_kernel(
     """Write what the kernel prices; return which contracts are left: those it does not reach, and those that need no engine."""
     spot, strike, years, rate, vol, dividend_yield, cp = columns
     with np.errstate(invalid="ignore"):
-        is_good = np.isfinite(np.stack(columns)).all(axis=0) & (spot > 0) & (strike > 0) & (vol > 0) & (vol <= black.MAX_VOL) & (years > 0)
+        is_good = np.isfinite(np.stack(columns)).all(axis=0) & (spot > 0) & (strike > 0) & (vol >= 0) & (vol <= black.MAX_VOL)
         earns = np.where(cp > 0, dividend_yield > 0, rate > 0)  # below the boundary, more than it costs
-        here = is_good & earns & ~(is_screen & (years * black.DAYS_PER_YEAR <= SCREEN_DAYS))
+        here = is_good & (years > 0) & (vol > 0) & earns & ~(is_screen & (years * black.DAYS_PER_YEAR <= SCREEN_DAYS))
+    is_over = is_good & (years <= 0)
+    prices[is_over], premiums[is_over] = np.maximum(cp * (spot - strike), 0.0)[is_over], 0.0
+    status[is_over] = AmericanStatus.EXPIRED
     if not here.any():
-        return np.ones(spot.shape, np.bool_)
+        return np.array(~is_over)
     from workbench.options import kernel_american  # numba costs 0.4 s
 
     inputs = [np.ascontiguousarray(column[here]) for column in columns]
@@ -141,7 +144,7 @@ def _by_kernel(
     run(*inputs, out, added, told)
     prices[here], premiums[here] = out, added
     status[here] = np.where(told == kernel_american.EXERCISE_NOW, AmericanStatus.EXERCISE_NOW, AmericanStatus.OK)
-    is_left = np.array(~here)
+    is_left = np.array(~(here | is_over))
     is_left[here] = told == kernel_american.NOT_HERE
     return is_left
 

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from workbench.errors import RecordError
 from workbench.options import american
-from workbench.options.american import Precision
+from workbench.options.american import AmericanPrices, Precision
 from workbench.options.black import DAYS_PER_YEAR, Floats, Greeks, normal_cdf
 from workbench.options.clocks import TimeClock, years_to_expiry
 from workbench.options.expiry import terms
@@ -300,30 +300,29 @@ def _is_european(leg: Leg, x: _Inputs) -> bool:
 
 
 def _price(leg: Leg, x: _Inputs) -> Floats:
-    if _is_european(leg, x):
-        return _black(x).price_usd
-    return american.price(
-        x.spot, x.strike, x.years, x.rate, x.vol, x.right, dividend_yield=x.dividend_yield, precision=Precision.KERNEL
-    ).price_usd
+    return _black(x).price_usd if _is_european(leg, x) else _american(x).price_usd
 
 
 def _black(x: _Inputs) -> Greeks:
     return fast_greeks(x.spot, x.strike, x.years, x.rate, x.vol, x.right, dividend_yield=x.dividend_yield)
 
 
+def _american(x: _Inputs) -> AmericanPrices:
+    return american.price(x.spot, x.strike, x.years, x.rate, x.vol, x.right, dividend_yield=x.dividend_yield, precision=Precision.KERNEL)
+
+
 def _leg_greeks(leg: Leg, x: _Inputs) -> Floats:
     """Return (6, …): value, delta, gamma, vega per point, theta per day, rho per % of one unit bought."""
     g = _black(x)
     out = np.stack([g.price_usd, g.delta, g.gamma_per_usd, g.vega_usd_per_point, g.theta_usd_per_year / DAYS_PER_YEAR, g.rho_usd_per_pct])
-    return out if _is_european(leg, x) else out + _early(leg, x)
+    return out if _is_european(leg, x) else out + _early(x)
 
 
-def _early(leg: Leg, x: _Inputs) -> Floats:
+def _early(x: _Inputs) -> Floats:
     """Return what early exercise adds to value and greeks, by central differences of its worth alone: that is small and smooth."""
 
     def worth(**changed: Any) -> Floats:
-        y = replace(x, **changed)
-        return _price(leg, y) - _black(y).price_usd
+        return _american(replace(x, **changed)).premium_usd
 
     step = BUMP_SPOT * x.spot
     here, up, down = worth(), worth(spot=x.spot + step), worth(spot=x.spot - step)
