@@ -87,15 +87,47 @@ def test_an_element_that_cannot_be_read_costs_itself_and_what_is_absent_is_not_k
     bare = {"details": {"ticker": "O:SPY260320P00600000"}, "last_quote": None, "greeks": [], "day": "closed", "open_interest": True}
     told = decode_snapshot({"results": [ELEMENT, None, 7, {"ticker": "SPY", "type": "stocks"}, bare]}, CALENDAR)
     assert told.rows["symbol"].tolist() == ["SPY260320C00600000", "SPY260320P00600000"]
-    assert told.quarantined == {"no option symbol": 3}
+    assert told.unread == ("None", "None", "SPY")
+    assert told.notes == ["quarantined: 3 elements: no option symbol (first: 'None')"]
     assert np.isnan(numbers(told.rows[1], "bid", "ask", "volume", "open_interest", "vendor_iv", "vendor_delta")).all()
     assert (told.rows["ts_ns"][1], told.spot) == (0, 600.0)
 
 
-def test_another_deliverable_is_adjusted():
+@pytest.mark.parametrize("shares", [150, 66.67, 100.5, 0])
+def test_another_deliverable_is_adjusted(shares):
     odd = copy.deepcopy(ELEMENT)
-    odd["details"]["shares_per_contract"] = 150
+    odd["details"]["shares_per_contract"] = shares
     assert decode_snapshot({"results": [odd]}, CALENDAR).rows["is_standard"].tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("told", "volume"),
+    [
+        ({"day": {"volume": 7, "last_updated": ny_ns(date(2026, 3, 19), 0)}}, 7.0),
+        ({"day": {"volume": 7, "last_updated": ny_ns(date(2026, 3, 18), 16)}}, np.nan),
+        ({"day": {"volume": 7}}, np.nan),  # of which day is not known
+        ({"day": {}}, np.nan),
+        ({"session": {"volume": 7}}, 7.0),  # of the present one by its name
+        ({"day": {"volume": -7, "last_updated": ny_ns(date(2026, 3, 19), 0)}}, np.nan),
+    ],
+)
+def test_a_volume_counts_for_the_session_of_the_moment_only(told, volume):
+    rows = decode_snapshot({"results": [ELEMENT | told]}, CALENDAR).rows
+    np.testing.assert_equal(rows["volume"][0], volume)
+    later = decode_snapshot({"results": [ELEMENT | told]}, CALENDAR, ny_ns(date(2026, 3, 20), 5)).rows
+    assert np.isnan(later["volume"][0]) or "session" in told
+
+
+def test_less_than_nothing_is_not_known_and_a_volatility_of_0_was_not_computed():
+    odd = ELEMENT | {
+        "last_quote": {"bid": -1, "ask": 0, "bid_size": -3},
+        "open_interest": -2,
+        "implied_volatility": 0,
+        "greeks": {"delta": 0.0},
+    }
+    row = decode_snapshot({"results": [odd]}, CALENDAR).rows[0]
+    assert np.isnan(numbers(row, "bid", "bid_size", "open_interest", "vendor_iv", "vendor_delta")).all()
+    assert row["ask"] == 0
 
 
 @pytest.mark.parametrize("document", [[], {}, {"results": {}}, {"snapshots": []}, "x", None])
@@ -124,4 +156,4 @@ def test_no_spoiled_element_raises():
                 part = part[name]
             part[path[-1]] = value
             told = decode_snapshot({"results": [spoiled, ELEMENT]}, CALENDAR)
-            assert len(told.rows) + sum(told.quarantined.values()) == 2
+            assert len(told.rows) + len(told.unread) == 2

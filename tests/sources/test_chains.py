@@ -143,7 +143,7 @@ def test_a_contract_that_cannot_be_read_is_left_out_and_named(polygon):
     server.contracts["SPY"] = [listed(700), listed(701, details={"ticker": "O:SPY26C"})]
     chain = source.chain("SPY", EXPIRY)
     assert len(chain) == 1
-    assert "1 contracts could not be read, the first is 'O:SPY26C'" in chain.notes
+    assert "quarantined: 1 elements: no option symbol (first: 'O:SPY26C')" in chain.notes
 
 
 def test_am_and_pm_roots_of_one_date_are_two_series(polygon):

@@ -143,14 +143,13 @@ def _message_chain(path: Path, calendar: SessionCalendar, underlying: str | None
         raise FileError(f"{path.name}: can't be read: {error.strerror or error}") from None
     except ValueError as error:
         raise FileError(f"{path.name}: corrupt: no JSON ({error})") from None
-    told = decode_snapshot(document, calendar)
+    told = decode_snapshot(document, calendar, asof_ns)
     moment = told.newest_ns if asof_ns is None else asof_ns
     if not moment:
         raise SchemaError(f"{path.name}: received no time at all; next: give the moment (asof)")
-    notes = tuple(f"quarantined: {n:,} elements: {reason}" for reason, n in told.quarantined.items())
     given = _Spot(told.spot, told.spot_ts_ns) if spot is None else _Spot(spot, moment)
     wanted = _only(path, told.rows, underlying)
-    return _chain(path, told.rows, told.underlying or "?" if wanted == "?" else wanted, given, moment, "snapshot", notes)
+    return _chain(path, told.rows, told.underlying or "?" if wanted == "?" else wanted, given, moment, "snapshot", tuple(told.notes))
 
 
 def _not_before(path: Path, asof_ns: int, first_ns: int) -> None:

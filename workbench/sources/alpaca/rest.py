@@ -101,7 +101,7 @@ class AlpacaHistory(MinuteHistory):
         bars = (page.bars or {}).get(name, [])
         if any(later.t <= earlier.t for earlier, later in pairwise(bars)):
             raise Doubt("bars are not in order of time")
-        return [Minute(ns_of(bar.t), bar.o, bar.h, bar.l, bar.c, bar.v, bar.vw, bar.n) for bar in bars], page.next_page_token or None
+        return [Minute(_ns_of(bar.t), bar.o, bar.h, bar.l, bar.c, bar.v, bar.vw, bar.n) for bar in bars], page.next_page_token or None
 
     def fetch(self, send: Callable[[], Any], kind: type[T]) -> T:
         """Return the answer to what `send` asks, once; Refusal or Doubt."""
@@ -167,6 +167,6 @@ def _moment(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=ns // 1_000)
 
 
-def ns_of(moment: datetime) -> int:
+def _ns_of(moment: datetime) -> int:
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return (aware - _EPOCH) // timedelta(microseconds=1) * 1_000

@@ -1,4 +1,4 @@
-"""Option chains of a live provider by REST: page after page, decoded into rows, with what the provider does not tell left open.
+"""Option chains of a live provider by REST: page after page, decoded into rows by the rules that files of them are read by.
 
 The pages are separate requests, so a chain is not of one instant: each row has the stamp of its own quote. How one page is asked for
 and read stands in the providers' own subclasses; pauses, tries and the meaning of refusals are those of their history. Floor 2.
@@ -6,43 +6,20 @@ and read stands in the providers' own subclasses; pauses, tries and the meaning 
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import date
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from workbench.clock import Clock
-from workbench.errors import HistoryError, RecordError, SymbolError
-from workbench.options.chain import Chain, contract_rows, make_chain
+from workbench.errors import HistoryError
+from workbench.history.chain_messages import Snapshot
+from workbench.options.chain import Chain, make_chain
 from workbench.sessions import SessionCalendar, to_ny
 from workbench.sources.live.history import MinuteHistory
-from workbench.types import OptionContract, check_symbol
+from workbench.types import check_symbol
 
 MAX_PAGES = 200
-_VALUES = ("bid", "ask", "bid_size", "ask_size", "last", "volume", "open_interest", "vendor_iv", "vendor_delta", "vendor_gamma", "ts_ns")
-
-
-class Told(NamedTuple):
-    """One contract as the provider tells it; NaN and 0 are not known."""
-
-    ticker: str
-    multiplier: float = 100
-    bid: float = math.nan
-    ask: float = math.nan
-    bid_size: float = math.nan
-    ask_size: float = math.nan
-    last: float = math.nan
-    volume: float = math.nan
-    open_interest: float = math.nan
-    vendor_iv: float = math.nan
-    vendor_delta: float = math.nan
-    vendor_gamma: float = math.nan
-    ts_ns: int = 0
-    spot: float = math.nan
-    spot_ts_ns: int = 0
 
 
 class ChainRest(ABC):
@@ -62,8 +39,12 @@ class ChainRest(ABC):
         """Ask once for a page of expiry dates (any often); return (dates, token of the next page or None). Raises Refusal, Doubt."""
 
     @abstractmethod
-    def _chain_page(self, underlying: str, expiry: date, token: Any) -> tuple[list[Told], Any]:
-        """Ask once for a page of an expiry's contracts, as `_expiry_page`."""
+    def _chain_page(self, underlying: str, expiry: date, token: Any) -> tuple[list[Any], Any]:
+        """Ask once for a page of an expiry's contracts as the provider tells them, as `_expiry_page`."""
+
+    @abstractmethod
+    def _decode(self, elements: list[Any], asof_ns: int) -> Snapshot:
+        """Return the elements of all pages as rows."""
 
     def expiries(self, underlying: str) -> tuple[date, ...]:
         """Return the expiry dates that are not over, ascending. HistoryError, AuthError, SymbolError as of `MinuteHistory.read`."""
@@ -75,25 +56,11 @@ class ChainRest(ABC):
 
     def chain(self, underlying: str, expiry: date) -> Chain:
         """Return every contract of an expiry date; errors as of `expiries`. What can't be read is left out, and a note says so."""
-        told = self._pages(underlying, lambda token: self._chain_page(underlying, expiry, token))
-        contracts, good, unread = [], [], []
-        for one in told:
-            try:
-                contracts.append(OptionContract.parse(one.ticker, _whole(one.multiplier)))
-                good.append(one)
-            except (SymbolError, RecordError):
-                unread.append(one.ticker[:30])
-        rows = contract_rows(contracts, self._calendar)
-        for name in _VALUES:
-            rows[name] = [getattr(one, name) for one in good]
-        for name in ("volume", "open_interest", "bid_size", "ask_size", "bid", "ask"):
-            rows[name][rows[name] < 0] = np.nan
-        newest = max(good, key=lambda one: (not math.isnan(one.spot), one.spot_ts_ns), default=Told(""))
-        notes = [f"{len(unread)} contracts could not be read, the first is {unread[0]!r}"] if unread else []
-        spot, spot_ts_ns = newest.spot, newest.spot_ts_ns
-        return make_chain(
-            underlying, rows, spot=spot, spot_ts_ns=spot_ts_ns, asof_ns=self._clock.now_ns(), source=self._source, notes=notes
-        )
+        elements = self._pages(underlying, lambda token: self._chain_page(underlying, expiry, token))
+        now_ns = self._clock.now_ns()
+        told = self._decode(elements, now_ns)
+        spot, spot_ts_ns = told.spot, told.spot_ts_ns
+        return make_chain(underlying, told.rows, spot=spot, spot_ts_ns=spot_ts_ns, asof_ns=now_ns, source=self._source, notes=told.notes)
 
     def _pages(self, underlying: str, page: Callable[[Any], tuple[list[Any], Any]]) -> list[Any]:
         check_symbol(underlying)
@@ -105,14 +72,3 @@ class ChainRest(ABC):
             if token is None:
                 return found
         raise HistoryError(f"chain of {underlying}: more than {MAX_PAGES} pages; the provider's paging runs in a circle")
-
-    def _is_of_today(self, ts_ns: int) -> bool:
-        """Return whether a day's figures are of the present session: a contract that did not trade shows an older day's."""
-        now_ns = self._clock.now_ns()
-        session = int(self._calendar.sessions["date"][self._calendar.latest(now_ns)])
-        return (to_ny(ts_ns).date() - date(1970, 1, 1)).days == session
-
-
-def _whole(multiplier: float) -> int:
-    """Return shares per contract; one with a fraction, which no standard contract has, as 0."""
-    return int(multiplier) if multiplier == int(multiplier) else 0
