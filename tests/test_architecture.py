@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 
@@ -110,10 +111,16 @@ def resolve(root, module):
     return None
 
 
+@cache
+def parsed(path):
+    """Return every node of a file's syntax tree, the module first; read once, since each rule looks at the same files."""
+    return list(ast.walk(ast.parse(path.read_text(), str(path))))
+
+
 def imports(path, inner):
     """Yield (line, absolute module, names) of every import statement, function bodies included."""
     package = ["workbench", *inner.split("/")[:-1]]
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+    for node in parsed(path):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name, ()
@@ -147,8 +154,8 @@ def offences(root, pattern, *, but, folders=("workbench", "apps")):
         if inner in but:
             continue
         text = path.read_text()
-        aliases = import_names(ast.parse(text))
-        for node in ast.walk(ast.parse(text)):
+        aliases = import_names(parsed(path))
+        for node in parsed(path):
             if isinstance(node, ast.Attribute | ast.Name):
                 name = dotted(node)
                 head, _, rest = name.partition(".")
@@ -158,10 +165,10 @@ def offences(root, pattern, *, but, folders=("workbench", "apps")):
     return sorted(set(found))
 
 
-def import_names(tree):
+def import_names(nodes):
     """Return local name -> what it was imported as."""
     names = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.asname: alias.name for alias in node.names if alias.asname}
             names |= {top: top for alias in node.names if not alias.asname for top in [alias.name.split(".")[0]]}
@@ -211,8 +218,7 @@ def test_no_module_imports_itself_through_others(root):
     for inner, path in sources(root, "workbench"):
         if inner == "__init__.py":
             continue
-        tree = ast.parse(path.read_text())
-        top = {node.lineno for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
+        top = {node.lineno for node in parsed(path)[0].body if isinstance(node, ast.Import | ast.ImportFrom)}
         for line, module, names in imports(path, inner):
             if line in top:
                 graph[inner] |= targets(root, module, names) - {inner, "__init__.py"}
@@ -261,7 +267,7 @@ def test_only_the_clock_reads_the_time(root):
 def test_chance_is_seeded_and_passed_in(root):
     found = offences(root, CHANCE_CALLS, but={"door/chance.py"})  # tokens and salts: what can be told again protects nothing
     for inner, path in sources(root, "workbench", "apps"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in parsed(path):
             if isinstance(node, ast.Call) and dotted(node.func).endswith("default_rng") and not node.args and not node.keywords:
                 found.append(f"{inner}:{node.lineno}: default_rng() without a seed")
     assert found == [], "\n".join(found)
@@ -275,7 +281,7 @@ def test_only_the_settings_read_the_environment(root):
 def test_only_the_command_line_prints(root):
     found = []
     for inner, path in sources(root, "workbench"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in parsed(path):
             if isinstance(node, ast.Call) and dotted(node.func) == "print" and not inner.startswith("cli/"):
                 found.append(f"workbench/{inner}:{node.lineno}: print(…)")
     assert found == [], "\n".join(found)
