@@ -196,6 +196,13 @@ def test_an_empty_chain_of_a_given_moment_is_a_chain(tmp_path):
     assert "the chain is empty: no contract was told" in chain.notes
 
 
+def test_each_underlying_of_a_file_has_its_own_spot(tmp_path):
+    later = "2026-03-19T11:00:01-04:00"
+    rows = f"SPY260320C00600000,1,1.1,600.5,{later}\nQQQ260320C00500000,1,1.1,500.25,{T}\n"
+    path = file(tmp_path, f"symbol,bid,ask,spot,ts\n{rows}")
+    assert [read(path, underlying=name).spot for name in ("SPY", "QQQ")] == [600.5, 500.25]
+
+
 def test_several_underlyings_are_told_apart(tmp_path):
     path = file(tmp_path, "symbol,bid,ask\nSPY260320C00600000,1,1.1\nSPXW260320C06000000,1,1.1\nSPX260320C06000000,1,1.1\n")
     with pytest.raises(SchemaError, match="options on SPX, SPY; next: say which one"):

@@ -181,7 +181,7 @@ def _schema_chain(
         cells.notes.append(f"{n_later:,} rows are of later than the moment asked for and were left out")
     newest = _newest_of_each(index[keep], ts[keep])
     wanted = _only(path, rows[keep[newest]], underlying)
-    given = _Spot(spot, moment) if spot is not None else _told_spot(spots, ts, keep)
+    given = _Spot(spot, moment) if spot is not None else _told_spot(spots, ts, keep[_underlyings(rows[keep]) == wanted])
     return _chain(path, rows[keep[newest]], wanted, given, moment, "option file", tuple(cells.said()))
 
 
@@ -243,7 +243,7 @@ def _newest_of_each(index: np.ndarray, ts: np.ndarray) -> np.ndarray:
 
 
 def _told_spot(spots: np.ndarray | None, ts: np.ndarray, keep: np.ndarray) -> _Spot:
-    """Return the spot of the newest row that has one."""
+    """Return the spot of the newest row of `keep` that has one; a file of several underlyings has several spots."""
     if spots is None:
         return _Spot(math.nan, 0)
     known = keep[spots[keep] > 0]
