@@ -212,6 +212,19 @@ def test_several_underlyings_are_told_apart(tmp_path):
         read(path, asof_ns=ASOF, underlying="QQQ")
 
 
+def test_an_index_named_as_underlying_is_told_apart_from_its_monthly_root(tmp_path):
+    head, tail = "expiry,strike,right,bid,ask\n", "6000,C,10,11\n"
+    weekly = read(file(tmp_path, f"underlying,{head}SPX,2026-03-18,{tail}SPX,2026-03-20,{tail}"), asof_ns=ASOF)
+    (said,) = [note for note in weekly.notes if "third Fridays" in note]
+    assert "SPX" in said and "2026-03-18 is none" in said
+    for text in (
+        f"underlying,{head}SPX,2026-03-20,{tail}",
+        f"root,{head}SPXW,2026-03-18,{tail}",
+        f"underlying,{head}SPY,2026-03-18,{tail}",
+    ):
+        assert not any("third Fridays" in note for note in read(file(tmp_path, text), asof_ns=ASOF).notes)
+
+
 def test_damage_is_told_in_words(tmp_path):
     with pytest.raises(FileError, match="does not exist"):
         read(tmp_path / "none.csv")

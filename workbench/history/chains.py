@@ -19,17 +19,19 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from workbench.errors import FileError, SchemaError, choices
+from workbench.errors import CalendarError, FileError, SchemaError, choices
 from workbench.history.chain_cells import Cells
 from workbench.history.chain_messages import decode_snapshot
 from workbench.history.columns import plain_name
 from workbench.history.minute_chains import MinuteChain, is_minute_file, read_minutes
 from workbench.history.quotedata import is_quotedata, read_quotedata
 from workbench.options.chain import Chain, contract_rows, make_chain
+from workbench.options.expiry import monthly_expiry, session_of
 from workbench.options.structures import underlying_of
 from workbench.sessions import SessionCalendar
 from workbench.types import OptionContract
@@ -55,6 +57,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "spot": ("spot", "underlying_price", "underlying_last", "active_underlying_price"),
     "multiplier": ("multiplier", "shares_per_contract", "contract_size"),
 }
+UNDERLYING_NAMES = ("underlying", "underlying_symbol")  # taken for a root for want of one
+THIRD_FRIDAY_ROOTS = ("SPX", "NDX", "RUT", "DJX")
 REQUIRED = ("bid", "ask")
 NAMING = ("root", "expiry", "strike", "right")
 _COUNTS = ("bid_size", "ask_size", "volume", "open_interest")
@@ -179,6 +183,7 @@ def _schema_chain(
     n_later = int((cells.good & (ts > moment)).sum())
     if n_later:
         cells.notes.append(f"{n_later:,} rows are of later than the moment asked for and were left out")
+    cells.notes += _doubtful_roots(cells, contracts, calendar)
     newest = _newest_of_each(index[keep], ts[keep])
     wanted = _only(path, rows[keep[newest]], underlying)
     given = _Spot(spot, moment) if spot is not None else _told_spot(spots, ts, keep[_underlyings(rows[keep]) == wanted])
@@ -233,6 +238,27 @@ def _rows(contracts: list[OptionContract], index: np.ndarray, calendar: SessionC
     if not contracts:
         return np.resize(contract_rows([], calendar), len(index))
     return contract_rows(contracts, calendar)[np.maximum(index, 0)]
+
+
+def _doubtful_roots(cells: Cells, contracts: list[OptionContract], calendar: SessionCalendar) -> list[str]:
+    """Say which options of an index a column of underlyings has made AM-settled ones, though those end on third Fridays alone."""
+    if "symbol" in cells or plain_name(cells.columns["root"]) not in UNDERLYING_NAMES:
+        return []
+    of_index = {(c.root, c.expiry) for c in contracts if c.root in THIRD_FRIDAY_ROOTS}
+    odd = sorted((root, day) for root, day in of_index if not _is_monthly(day, calendar))
+    if not odd:
+        return []
+    root, day = odd[0]
+    more = f" and {len(odd) - 1} more dates are" if len(odd) > 1 else " is"
+    said = f"column {cells.columns['root']!r} names {root}, whose own options end on third Fridays at the open, but {day}{more} none"
+    return [f"{said}: time to expiry is wrong there; next: a column symbol, or root (SPXW)"]
+
+
+def _is_monthly(day: date, calendar: SessionCalendar) -> bool:
+    try:
+        return session_of(day, calendar) == monthly_expiry(day.year, day.month, calendar)
+    except CalendarError:
+        return True  # the calendar does not reach so far: not priced
 
 
 def _newest_of_each(index: np.ndarray, ts: np.ndarray) -> np.ndarray:
