@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from tests.stubs import MIN, SEC, TEN, bar, go, live, prints
 from workbench.api.encode import Position
@@ -57,3 +58,15 @@ def test_a_reader_that_was_away_while_a_minute_was_cancelled_is_given_a_snapshot
     events = told(feed.catch_up(before, Position(hub.epoch, hub.seq)))
     assert events[0][0] == "reset"
     assert opens(events, "bootstrap") == [TEN, TEN + 2 * MIN, TEN + 80 * MIN]
+
+
+def test_a_turn_that_fails_loses_no_bar(monkeypatch):
+    hub, feed = market_of_three_minutes()
+    hub.on_bars("SPY", bar(TEN + 80 * MIN, 104.0, source=BarSource.PROVIDER))
+    hub.on_trades(prints([(TEN + 90 * MIN, 105.0, 100)], first_sequence=9))
+    hub.pump()
+    with monkeypatch.context() as broken:
+        broken.setattr(hub, "last_trade", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            feed.collect(with_state=True)
+    assert opens(told(feed.collect(with_state=True)), "bar") == [TEN + 80 * MIN]

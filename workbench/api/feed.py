@@ -94,8 +94,10 @@ class Feed:
             body = self.started_over(RESTARTED, upto)
         else:
             body = self._news(since, upto, with_state=with_state)
+        if with_state:
+            body += self._state()
         self.position = upto  # not before all is read: whatever fails is told at the next turn
-        return body + self._state() if with_state else body
+        return body
 
     def _news(self, since: Position, upto: Position, *, with_state: bool) -> bytes:
         parts: list[Part] = []
