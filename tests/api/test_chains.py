@@ -71,6 +71,35 @@ def test_what_has_not_changed_is_not_told_again(client):
     assert until(is_unchanged)  # the market stands still: only the window around the money still comes
 
 
+def settled(port: int) -> str:
+    """Return the version of a chain that is told to its end: the market stands still."""
+    version = ""
+
+    def is_same() -> bool:
+        nonlocal version
+        before, version = (
+            version,
+            httpx.get(f"http://127.0.0.1:{port}/api/chain?underlying=SPY&expiry={DAY}", trust_env=False).json()["version"],
+        )
+        return version == before
+
+    sleep_s(0.5)  # the window around the money is subscribed
+    assert until(is_same)
+    return version
+
+
+def test_a_hub_that_was_started_again_tells_its_chain_anew(client, market, tmp_path):
+    version = settled(market.port)
+    again = Simulated(tmp_path, symbols=("SPY",), watched=("SPY",))
+    try:
+        settled(again.port)
+        with httpx.Client(base_url=f"http://127.0.0.1:{again.port}", trust_env=False, timeout=20) as there:
+            told = there.get("/api/chain", params={"underlying": "SPY", "expiry": str(DAY), "since": version}).json()
+    finally:
+        again.stop()
+    assert told["is_changed"] and told["rows"]
+
+
 @pytest.mark.parametrize(
     ("path", "asked", "status", "said"),
     [

@@ -130,7 +130,7 @@ def _page(context: Context, leases: Leases, asked: ChainQuery) -> dict[str, Any]
         raise Refused(503, str(error)) from None
     reader.wait(FIRST_S)
     changes, chain, status = reader.changes, reader.snapshot(), reader.status
-    version = f"{number}.{changes}"
+    version = f"{context.hub.epoch}.{number}.{changes}"  # none that another life of the hub has told
     is_changed = version != asked.since
     return {
         "underlying": asked.underlying,
