@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple
 
+import pytest
+
 from tests.sources.contract import wait_for
 from workbench.clock import NS_PER_MIN, NS_PER_S, WallClock
 from workbench.hub.hub import Hub
@@ -20,6 +22,7 @@ from workbench.sessions import ny_ns
 from workbench.sources.base import FeedState
 from workbench.sources.live.history import RestTimes
 from workbench.sources.live.link import StreamTimes
+from workbench.sources.live.source import LiveSource
 
 STOCK, OPTION = "SPY", "O:SPY261218C00700000"
 DAY = date(2026, 11, 19)  # a Thursday
@@ -324,3 +327,15 @@ class BadDay:
                     f"{symbol} {(minute - OPENS // MS) // 60_000}: {have} {row['vwap']} {row['n_trades']} is not {true} {bar['vw']} {bar['n']}; {row}"
                 )
         return found
+
+
+def assert_it_notices_a_source_that_tells_no_gaps(monkeypatch: pytest.MonkeyPatch, day: type[BadDay]) -> None:
+    """Fail unless one of 40 days ends with wrong bars when gaps are kept silent: a schedule that can't fail proves nothing."""
+    monkeypatch.setattr(LiveSource, "on_away", lambda *_told: None)
+    monkeypatch.setattr(day, "patience_s", 0.1)
+    for seed in range(40):
+        try:
+            day(seed).run()
+        except AssertionError:
+            return
+    pytest.fail("of 40 days none noticed")

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import replace
-from datetime import date
 
 import msgpack
 import numpy as np
 import pytest
 
 from tests.servers.alpaca import KEY, SECRET, AlpacaServer, at, error
-from tests.sources.contract import Facts, RecordingSink, SourceContract, wait_for
-from tests.sources.test_polygon import FAST, FAST_REST, MarketClock
-from workbench.clock import NS_PER_MIN, NS_PER_S, monotonic_ns, sleep_s
+from tests.sources.contract import Facts, RecordingSink, wait_for
+from tests.sources.live_contract import FAST, FAST_REST, OPTION, SPAN, TEN_THIRTY, LiveContract, MarketClock, Wire, go_live, refusals, start
+from workbench.clock import NS_PER_MIN, NS_PER_S, sleep_s
 from workbench.errors import AuthError, ConfigError, ConnectionLimitError, HistoryError, SymbolError
 from workbench.hub.hub import Hub
-from workbench.sessions import ny_ns
 from workbench.sources.alpaca.source import AlpacaSource
 from workbench.sources.base import FeedState
 from workbench.types import BarSource
 
-TEN_THIRTY = ny_ns(date(2026, 11, 19), 10, 30)
-OPTION = "O:SPY261218C00700000"
 STOCK_TOPICS = ("trades", "quotes", "bars", "updatedBars", "statuses")
 
 
@@ -91,19 +86,37 @@ def minute(start_ns: int, kind: str = "b", close: float = 600.5, volume: int = 1
     return {"T": kind, "S": "SPY", **bar, "t": at(start_ns)}
 
 
-def go_live(source, sink, server, *symbols: str, market: str = "stocks"):
-    source.start(sink)
-    source.subscribe(symbols or ("SPY",))
-    assert wait_for(lambda: server.live(market)), (sink.statuses, server.actions)
-
-
-class TestContract(SourceContract):
+class TestContract(LiveContract):
     @pytest.fixture
     def facts(self, make, server, clock):
         def make_market() -> None:
             server.send([trade(clock), trade(clock, "QQQ"), quote(clock), quote(clock, "QQQ"), minute(TEN_THIRTY - NS_PER_MIN)])
 
         return Facts(make(), "SPY", "QQQ", make_market, (TEN_THIRTY - 30 * NS_PER_MIN, TEN_THIRTY), (KEY, SECRET))
+
+    @pytest.fixture
+    def wire(self, server):
+        def desk(key: str) -> dict:
+            bases = {"alpaca_stream_base": server.stream_base, "alpaca_rest_base": server.rest_base}
+            return {"source": "alpaca", "alpaca_api_key": key, "alpaca_secret_key": f"{key}-secret", **bases}
+
+        return Wire(
+            trade=trade,
+            odd_lot=lambda clock, price: trade(clock, price=price, c=["@", "I"]),
+            minute_twice=[minute(TEN_THIRTY, close=600.5), minute(TEN_THIRTY, "u", close=600.7, volume=1100)],
+            malformed=lambda one: msgpack.packb([one, {"T": "t", "S": "SPY", "p": "x"}, one]),
+            garbage=b"this is no msgpack",
+            topics=lambda symbol: {f"{channel}.{symbol}" for channel in STOCK_TOPICS},
+            keys=("api_key", "secret_key"),
+            wrong_key_said="auth failed, code 402",
+            accept=lambda key, secret: (key, secret),
+            key_answers=([{"T": "success", "msg": "hello again"}],),
+            no_such_key=lambda text: [{"T": "error", "code": 402, "msg": f"auth failed for {text}"}],
+            echo=lambda text: msgpack.packb([{"T": "t", "S": "SPY", "p": text}]),
+            address="stream_base",
+            trades_only=("trades",),
+            desk=desk,
+        )
 
 
 # -- the ordinary day -------------------------------------------------------------------------------------------------------
@@ -122,21 +135,9 @@ def test_stocks_and_options_arrive_over_one_connection_each_as_msgpack(make, ser
     assert server.topics() == {f"{channel}.SPY" for channel in STOCK_TOPICS}
 
 
-def test_the_whole_list_is_asked_for_at_once_and_added_to_while_connected(make, server, sink, clock):
-    source = make()
-    go_live(source, sink, server, "SPY", "QQQ")
+def test_the_whole_list_is_asked_for_at_once(make, server, sink):
+    go_live(make(), sink, server, "SPY", "QQQ")
     assert [action["trades"] for _, action in server.actions if action["action"] == "subscribe"] == [["SPY", "QQQ"]]
-    source.subscribe(["AAPL"])
-    source.unsubscribe(["SPY"])
-    assert wait_for(lambda: server.topics() == {f"{channel}.{symbol}" for channel in STOCK_TOPICS for symbol in ("QQQ", "AAPL")})
-    assert server.n_connected == 1
-
-
-def test_a_corrected_minute_comes_as_the_later_one(make, server, sink):
-    go_live(make(), sink, server)
-    server.send([minute(TEN_THIRTY, close=600.5), minute(TEN_THIRTY, "u", close=600.7, volume=1100)])
-    assert wait_for(lambda: sink.bars)
-    assert [(row["close"], row["volume"]) for _, rows in sink.bars for row in rows] == [(600.7, 1100)]
 
 
 def test_iex_is_called_so_wherever_the_feed_is_named(make, server, sink, clock):
@@ -172,57 +173,7 @@ def test_a_halt_is_named_until_it_ends(make, server, sink, clock):
     assert wait_for(lambda: "halted" not in sink.statuses[-1].reason)
 
 
-def test_a_malformed_frame_costs_its_broken_element_only_and_the_connection_goes_on(make, server, sink, clock):
-    go_live(make(), sink, server)
-    server.send(msgpack.packb([trade(clock), {"T": "t", "S": "SPY", "p": "x"}, trade(clock)]))
-    server.send(b"this is no msgpack")
-    server.send([trade(clock)])
-    assert wait_for(lambda: sink.n_trades == 3)
-    assert len(sink.rejects) == 2
-    assert server.n_connected == 1
-
-
-def test_with_nothing_wanted_the_connection_is_given_back_and_taken_again_later(make, server, sink, clock):
-    source = make()
-    go_live(source, sink, server)
-    source.unsubscribe(["SPY"])
-    assert wait_for(lambda: not server.connections)
-    source.subscribe(["QQQ"])
-    assert wait_for(lambda: "trades.QQQ" in server.topics())
-
-
 # -- losing the connection --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("code", [None, 1000, 1001, 1011])
-def test_after_any_kind_of_disconnect_everything_is_subscribed_again_and_one_gap_is_told(make, server, sink, clock, code):
-    go_live(make(), sink, server, "SPY", "QQQ")
-    last_ns = clock.now_ns()
-    server.send([trade(clock)])
-    assert wait_for(lambda: sink.n_trades == 1 and FeedState.LIVE in sink.states())
-    server.drop(code=code)
-    assert wait_for(lambda: server.n_connected == 2 and len(server.topics()) == 10)
-    clock.push(5 * NS_PER_S)
-    first_ns = clock.now_ns()
-    server.send([trade(clock)])
-    assert wait_for(lambda: sink.gaps and sink.n_trades == 2)
-    [gap] = sink.gaps
-    assert last_ns - 3 * NS_PER_S <= gap.start_ns <= last_ns + NS_PER_S
-    assert gap.end_ns >= first_ns
-    assert set(gap.symbols) == {"SPY", "QQQ"}
-    assert sink.states()[-1] is FeedState.LIVE
-    assert FeedState.RECONNECTING in sink.states()
-
-
-def test_an_open_but_mute_connection_is_noticed_in_market_hours_and_replaced(make, server, sink, clock):
-    go_live(make(stream_times=replace(FAST, mute_regular_s=0.3)), sink, server)
-    server.send([trade(clock)])
-    assert wait_for(lambda: sink.n_trades)
-    server.mute()
-    assert wait_for(lambda: server.n_connected >= 2 and server.live() and not server.live()[0].is_mute)
-    assert "silent" in next(status for status in sink.statuses if status.state is FeedState.STALE).reason
-    server.send([trade(clock)])
-    assert wait_for(lambda: sink.gaps and sink.n_trades >= 2)
 
 
 def test_answers_to_questions_are_no_data_a_connection_that_only_answers_is_mute(make, server, sink, clock):
@@ -238,8 +189,7 @@ def test_attempts_at_a_dead_server_grow_apart(make, server, sink, clock, caplog)
     caplog.set_level(logging.WARNING, "workbench")
     server.refuse(503)
     source = make(stream_times=replace(FAST, first_pause_s=0.02, longest_pause_s=5.0))
-    source.start(sink)
-    source.subscribe(["SPY"])
+    start(source, sink)
     attempts = lambda: [record.getMessage() for record in caplog.records if "attempt" in record.getMessage()]
     assert wait_for(lambda: len(attempts()) >= 5)
     pauses = [float(text.rpartition(" in ")[2].partition(" s")[0]) for text in attempts()[:5]]
@@ -248,56 +198,7 @@ def test_attempts_at_a_dead_server_grow_apart(make, server, sink, clock, caplog)
     assert wait_for(server.live)
 
 
-def test_prints_told_twice_after_a_reconnect_count_once(make, server, clock):
-    server.bars_of = lambda *_span: []
-    source = make(channels=("trades",))
-    hub = Hub(source, grace_s=0.0, verify_every_s=0.0)
-    hub.start()
-    source.start(hub)
-    try:
-        hub.watch("SPY")
-        assert wait_for(server.live)
-        clock.push(60 * NS_PER_S - clock.now_ns() % NS_PER_MIN + NS_PER_S)  # into the next minute, which is seen from its start on
-        minute_start = clock.now_ns() // NS_PER_MIN * NS_PER_MIN
-        told = [trade(clock, price=600.0), trade(clock, price=601.0, size=50), trade(clock, price=599.5, c=["@", "I"])]
-        server.send([*told, told[0]])
-        server.send(told)
-        assert wait_for(lambda: hub.health().n_events >= 7)
-        clock.push(NS_PER_MIN)
-        found = lambda: [row for row in hub.series("SPY", "1m").rows() if row["ts_open"] == minute_start]
-        assert wait_for(found)
-        [bar] = found()
-        assert (bar["open"], bar["high"], bar["low"], bar["close"], bar["volume"]) == (600.0, 601.0, 600.0, 601.0, 250.0)
-        assert hub.health().quarantined["duplicate print"] == 4
-    finally:
-        source.stop()
-        hub.stop()
-
-
 # -- being refused: one sentence each, on screen and in the log ------------------------------------------------------------
-
-
-def refusals(sink: RecordingSink) -> list[str]:
-    return [one.reason for one in sink.statuses if one.state is FeedState.REFUSED]
-
-
-def start(source: AlpacaSource, sink: RecordingSink) -> None:
-    source.start(sink)
-    source.subscribe(["SPY"])
-
-
-def test_a_bad_key_is_one_sentence_and_no_second_attempt(make, server, sink, caplog):
-    source = make(secret_key="wrong-secret")
-    start(source, sink)
-    assert wait_for(lambda: refusals(sink))
-    sleep_s(0.3)
-    [sentence] = refusals(sink)
-    assert "API key was refused (auth failed, code 402)" in sentence
-    assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
-    assert server.n_connected == 1
-    assert isinstance(source.problem, AuthError)
-    with pytest.raises(AuthError, match="refused the API key"):
-        source.history("SPY", TEN_THIRTY - 5 * NS_PER_MIN, TEN_THIRTY)
 
 
 def test_a_plan_without_sip_is_refused_and_never_served_iex_in_its_place(make, server, sink):
@@ -347,13 +248,6 @@ def test_errors_that_end_a_connection_are_told_and_it_is_made_anew(make, server,
     assert any(f"code {code}" in status.reason for status in sink.statuses)
 
 
-def test_an_odd_answer_to_the_key_is_not_taken_for_success(make, server, sink):
-    server.plan.auth_answer = [{"T": "success", "msg": "hello again"}]
-    start(make(), sink)
-    assert wait_for(lambda: FeedState.RECONNECTING in sink.states())
-    assert FeedState.LIVE not in sink.states()
-
-
 def test_more_symbols_than_the_plan_allows_are_named_and_their_minutes_read_by_rest(make, server, sink, clock):
     server.plan.most_symbols = 2
     source = make(poll_s=0.05)
@@ -394,29 +288,6 @@ def test_a_plan_that_delivers_nothing_is_refused(make, server, sink):
     assert "symbol limit exceeded" in refusals(sink)[0]
 
 
-def test_neither_key_nor_secret_is_in_any_text_log_or_error(make, server, sink, clock, caplog):
-    canary, other = "canary-0123456789-abcdef", "canary-9876543210-fedcba"
-    caplog.set_level(logging.DEBUG)
-    server.plan.keys = {(canary, other)}
-    source = make(api_key=canary, secret_key=other)
-    go_live(source, sink, server)
-    server.send([trade(clock)])
-    server.send(msgpack.packb([{"T": "t", "S": "SPY", "p": f"{canary} {other}"}]))
-    source.history("SPY", TEN_THIRTY - 5 * NS_PER_MIN, TEN_THIRTY)
-    server.drop()
-    assert wait_for(lambda: server.n_connected == 2 and sink.rejects)
-    server.plan.auth_answer = [{"T": "error", "code": 402, "msg": f"auth failed for {canary} {other}"}]
-    server.drop()
-    assert wait_for(lambda: refusals(sink))
-    server.plan.keys = set()
-    with pytest.raises(AuthError) as caught:
-        source.history("SPY", TEN_THIRTY - 5 * NS_PER_MIN, TEN_THIRTY)
-    shown = [repr(source), repr(source.info), str(caught.value), repr(source.problem), repr(source._keys)]
-    shown += [record.getMessage() + str(record.exc_info) for record in caplog.records]
-    shown += [one.reason for one in sink.statuses] + [repr(one) for one in sink.rejects] + [gap.reason for gap in sink.gaps]
-    assert not [text for text in shown if canary in text or other in text]
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -433,8 +304,6 @@ def test_a_wrong_option_is_named_with_what_is_allowed(make, options, sentence):
 
 
 # -- history ----------------------------------------------------------------------------------------------------------------
-
-SPAN = (TEN_THIRTY - 60 * NS_PER_MIN, TEN_THIRTY)
 
 
 def test_history_follows_pages_raw_and_of_the_same_feed(make, server):
@@ -453,29 +322,6 @@ def test_option_history_has_its_own_address(make, server):
     assert (server.requests[0].path, server.requests[0].query["symbols"]) == ("/v1beta1/options/bars", OPTION[2:])
 
 
-@pytest.mark.parametrize(
-    "faults",
-    [["429:0.02"], ["429", "429"], ["500", "504", "502"], ["truncated"], ["garbage"], ["early_end"], ["", "early_end"], ["hang:0.6"]],
-)
-def test_history_is_whole_whatever_happens_on_the_way(make, server, faults):
-    server.page_size = 25
-    server.rest_faults.extend(faults)
-    history = make().history("SPY", *SPAN)
-    assert history.is_complete
-    assert history.rows["ts_open"].tolist() == list(range(*SPAN, NS_PER_MIN))
-
-
-@pytest.mark.parametrize("status", ["429:0.25", "504"])
-def test_no_request_is_repeated_by_the_client_itself(make, server, status):
-    server.rest_faults.append(status)
-    began = monotonic_ns()
-    make().history("SPY", *SPAN)
-    assert len(server.requests) == 2
-    assert monotonic_ns() - began < 2 * NS_PER_S  # its own pause is 3 s
-    if status.startswith("429"):
-        assert monotonic_ns() - began >= NS_PER_S // 4
-
-
 def test_the_moment_at_which_requests_are_allowed_again_is_waited_for(make, server, clock):
     source = make(rest_times=replace(FAST_REST, minute_pause_s=30.0, longest_pause_s=30.0))
     server.rest_faults.append(f"429@{clock.now_ns() // NS_PER_S}")
@@ -485,7 +331,7 @@ def test_the_moment_at_which_requests_are_allowed_again_is_waited_for(make, serv
 def test_a_hung_request_is_given_up(make, server):
     server.rest_faults.extend(["hang:5"] * 5)
     with pytest.raises(HistoryError, match="no believable answer in 5 tries; the last: .*[Tt]ime"):
-        make().history("SPY", *SPAN)
+        make(rest_times=replace(FAST_REST, timeout_s=0.05)).history("SPY", *SPAN)
 
 
 def test_the_last_quarter_of_an_hour_a_plan_lacks_is_said_and_what_went_before_is_read(make, server):
@@ -503,25 +349,6 @@ def test_the_last_quarter_of_an_hour_a_plan_lacks_is_said_and_what_went_before_i
 def test_a_symbol_the_provider_refuses_is_named(make):
     with pytest.raises(SymbolError, match=r"BRK-B.*no such symbol"):
         make().history("BRK-B", *SPAN)
-
-
-def test_stopping_ends_a_history_read_that_waits(make, server):
-    server.rest_faults.extend(["429:30"])
-    source, caught = make(), []
-
-    def read() -> None:
-        try:
-            source.history("SPY", *SPAN)
-        except HistoryError as problem:
-            caught.append(problem)
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    assert wait_for(lambda: server.requests)
-    sleep_s(0.05)
-    source.stop()
-    thread.join(3)
-    assert caught
 
 
 # -- through the whole house ------------------------------------------------------------------------------------------------
@@ -551,29 +378,6 @@ def test_a_cancelled_print_leaves_the_minute_that_history_tells(make, server, cl
     finally:
         source.stop()
         hub.stop()
-
-
-def test_a_refused_key_reaches_the_health_of_a_desk_made_from_settings(server, tmp_path, caplog):
-    from workbench.assembly import assemble
-    from workbench.hub.health import Mode
-
-    engine = assemble(
-        source="alpaca",
-        alpaca_api_key="wrong-key-for-this-desk",
-        alpaca_secret_key="wrong-secret-for-this-desk",
-        alpaca_stream_base=server.stream_base,
-        alpaca_rest_base=server.rest_base,
-        symbols=("SPY",),
-        data_dir=tmp_path,
-    )
-    engine.start()
-    try:
-        assert wait_for(lambda: engine.hub.health().mode is Mode.REFUSED, 10.0), engine.hub.health()
-        assert "API key was refused" in engine.hub.health().reason
-        assert "wrong-" not in f"{engine.hub.health()} {engine.source!r} {caplog.text}"
-        assert engine.hub.health().source == "alpaca"
-    finally:
-        engine.stop()
 
 
 def test_a_fault_of_ours_ends_a_connection_and_not_the_feed(make, server, sink, clock, monkeypatch):

@@ -7,9 +7,8 @@ import pytest
 
 from tests.scorecard import count
 from tests.servers.alpaca import KEY, SECRET, AlpacaServer, at
-from tests.sources.bad_days import MS, OPTION, REST_TIMES, STOCK, STREAM_TIMES, BadDay, Print
+from tests.sources.bad_days import MS, OPTION, REST_TIMES, STOCK, STREAM_TIMES, BadDay, Print, assert_it_notices_a_source_that_tells_no_gaps
 from workbench.sources.alpaca.source import AlpacaSource
-from workbench.sources.live.source import LiveSource
 
 LETTERS = {14: "F", 37: "I", 10: "4", 32: "Z", 16: "Q"}  # 41 restricts nothing and has no letter on this tape
 
@@ -66,13 +65,5 @@ def test_bars_are_true_after_a_bad_day(seed):
     AlpacaDay(seed).run()
 
 
-@pytest.mark.slow
 def test_the_schedules_would_notice_a_source_that_tells_no_gaps(monkeypatch):
-    monkeypatch.setattr(LiveSource, "on_away", lambda *_told: None)
-    monkeypatch.setattr(AlpacaDay, "patience_s", 0.1)
-    for seed in range(40):
-        try:
-            AlpacaDay(seed).run()
-        except AssertionError:
-            return
-    pytest.fail("of 40 days none noticed")
+    assert_it_notices_a_source_that_tells_no_gaps(monkeypatch, AlpacaDay)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers import alpaca as alpaca_server
 from tests.servers import polygon as polygon_server
-from tests.sources.test_polygon import FAST_REST
+from tests.sources.live_contract import FAST_REST
 from tests.stubs import ManualClock
 from workbench.errors import AuthError, HistoryError, SymbolError
 from workbench.options.chain import CHAIN_NUMBERS

@@ -503,7 +503,7 @@ def test_when_polygon_goes_mute_alpaca_feeds_the_desk_and_the_status_says_fallba
     from tests.servers.alpaca import KEY, SECRET, AlpacaServer, at
     from tests.servers.polygon import KEY as POLYGON_KEY
     from tests.servers.polygon import PolygonServer
-    from tests.sources.test_polygon import FAST, MarketClock
+    from tests.sources.live_contract import FAST, MarketClock
     from workbench.assembly import assemble
 
     clock = MarketClock(TEN)

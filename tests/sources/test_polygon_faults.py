@@ -6,8 +6,7 @@ import pytest
 
 from tests.scorecard import count
 from tests.servers.polygon import KEY, PolygonServer
-from tests.sources.bad_days import REST_TIMES, STOCK, STREAM_TIMES, BadDay, Print
-from workbench.sources.live.source import LiveSource
+from tests.sources.bad_days import REST_TIMES, STOCK, STREAM_TIMES, BadDay, Print, assert_it_notices_a_source_that_tells_no_gaps
 from workbench.sources.polygon.source import PolygonSource
 
 
@@ -52,19 +51,8 @@ def test_bars_are_true_after_a_bad_day(seed):
     PolygonDay(seed).run()
 
 
-@pytest.mark.slow
 def test_the_schedules_would_notice_a_source_that_tells_no_gaps(monkeypatch):
-    monkeypatch.setattr(LiveSource, "on_away", lambda *_told: None)
-    monkeypatch.setattr(PolygonDay, "patience_s", 0.1)
-    failed = []
-    for seed in range(40):
-        try:
-            PolygonDay(seed).run()
-        except AssertionError:
-            failed.append(seed)
-        if len(failed) == 3:
-            return
-    pytest.fail(f"of 40 days only {failed} noticed")
+    assert_it_notices_a_source_that_tells_no_gaps(monkeypatch, PolygonDay)
 
 
 @pytest.mark.slow
