@@ -292,6 +292,24 @@ def test_a_subscription_that_is_refused_is_a_note(make, monkeypatch):
         assert len(reader.snapshot()) == 400
 
 
+def test_a_window_that_was_refused_half_way_is_asked_for_again(make, monkeypatch):
+    hub, source = make()
+    reader = opened(hub)
+    assert until(lambda: len(source.contracts) == 82)
+
+    def refuse(_symbols):
+        raise SourceError("no more channels")
+
+    with monkeypatch.context() as refused:
+        refused.setattr(source, "subscribe", refuse)
+        say(hub, "SPY", (TEN + SEC, 111.9, 112.1))
+        assert until(lambda: any("no more channels" in note for note in reader.snapshot().notes))
+    assert until(lambda: contract(132) in source.contracts)
+    assert len(source.contracts) == 82
+    assert until(lambda: reader.snapshot().notes == ())
+    reader.close()
+
+
 def test_after_a_reset_the_chain_is_read_anew(make):
     hub, source = make()
     with opened(hub) as reader:

@@ -91,7 +91,7 @@ class ChainFeed(Feed):
         self._shown = self._blank("waiting for the first snapshot")
         self._key: tuple[object, ...] = ()
         self._changes = 0
-        self._centre = np.nan  # strike that the window is centred on
+        self._centre = np.nan  # strike that the window is centred on; NaN: not all of it is held
         self._held: frozenset[str] = frozenset()  # what is passed through
         self._holding = threading.Lock()  # of what is passed through
         self._due_ns, self._n_failed = 0, 0
@@ -236,19 +236,20 @@ class ChainFeed(Feed):
         free = self._source.most_contracts - self._following.n_contracts + n_held
         n_strikes = max(0, min(WINDOW_STRIKES, (free - 2) // 4))  # either side of the middle one, two rights
         at = int(np.argmin(np.abs(strikes - spot)))
-        if n_held and abs(at - int(np.argmin(np.abs(strikes - self._centre)))) <= n_strikes // 2:
+        is_whole = n_held and np.isfinite(self._centre)
+        if is_whole and abs(at - int(np.argmin(np.abs(strikes - self._centre)))) <= n_strikes // 2:
             return
         near = strikes[max(0, at - n_strikes) : at + n_strikes + 1] if n_strikes else strikes[:0]
         wanted = [f"O:{symbol}" for symbol in base.rows["symbol"][np.isin(base.rows["strike"], near)].tolist()][: max(free, 0)]
         is_cut = n_strikes < WINDOW_STRIKES and len(wanted) < len(base)
         self._limited = _few(len(wanted), self._source.most_contracts) if is_cut else ""
-        self._hold(frozenset((*stock, *wanted)))
-        self._centre = float(strikes[at])
+        is_held = self._hold(frozenset((*stock, *wanted)))
+        self._centre = float(strikes[at]) if is_held else np.nan  # what was refused is asked for again
         with self._lock:
             self._number()
 
-    def _hold(self, wanted: frozenset[str]) -> None:
-        """Have exactly these passed through; none once the feed is over."""
+    def _hold(self, wanted: frozenset[str]) -> bool:
+        """Have exactly these passed through; none once the feed is over. False when the source refused the new ones."""
         with self._holding:
             held, wanted = self._held, frozenset() if self.is_over else wanted
             if gone := held - wanted:
@@ -260,6 +261,8 @@ class ChainFeed(Feed):
                     self._held = wanted
             except (SourceError, SymbolError) as error:
                 self._limited = f"live quotes of the chain could not be subscribed: {error}"
+                return False
+        return True
 
 
 def _few(n_live: int, most: int) -> str:
