@@ -8,7 +8,6 @@ Floor 2.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from workbench.clock import Clock, WallClock
 from workbench.errors import ConfigError, choices
@@ -22,7 +21,7 @@ from workbench.sources.base import SourceInfo
 from workbench.sources.live.api_key import ApiKey
 from workbench.sources.live.history import RestTimes
 from workbench.sources.live.link import Listener, StreamTimes
-from workbench.sources.live.source import LiveSource, trading_test
+from workbench.sources.live.source import LiveSource, checked_address, checked_channels, trading_test
 from workbench.types import SymbolTable
 
 # Option contracts of one connection; the free plan's limit of 30 symbols is taken to hold for options too.
@@ -70,11 +69,9 @@ class AlpacaSource(LiveSource):
         for name, feed, allowed in (("stock_feed", stock_feed, STOCK_FEEDS), ("option_feed", option_feed, OPTION_FEEDS)):
             if feed not in allowed:
                 raise ConfigError(f"{name}: received {choices(feed, allowed)}")
-        unknown = [channel for channel in channels if channel not in CHANNEL_NAMES]
-        if unknown or not channels:
-            raise ConfigError(f"channels: received {choices(unknown[0] if unknown else '', CHANNEL_NAMES)}")
-        self._channels, self._stream_times = tuple(channels), stream_times or StreamTimes()
-        base = _checked(stream_base or STREAM_BASE)
+        self._channels, self._stream_times = checked_channels(channels, CHANNEL_NAMES), stream_times or StreamTimes()
+        address = checked_address("stream_base", stream_base or STREAM_BASE)
+        base = f"{address.scheme}://{address.netloc}"
         self._warnings = {"stocks": FEED_WARNINGS.get(stock_feed, ""), "options": FEED_WARNINGS.get(option_feed, "")}
         self._urls = {"stocks": f"{base}/v2/{stock_feed}", "options": f"{base}/v1beta1/{option_feed}"}
         wall, calendar = clock or WallClock(), calendar or SessionCalendar.xnys()
@@ -90,7 +87,7 @@ class AlpacaSource(LiveSource):
         )
         info = SourceInfo(
             name="alpaca",
-            detail=f"{urlsplit(base).netloc}, stocks {_said(stock_feed)}, options {_said(option_feed)}",
+            detail=f"{address.netloc}, stocks {_said(stock_feed)}, options {_said(option_feed)}",
             has_trades="trades" in channels,
             has_quotes="quotes" in channels,
             is_partial_tape=stock_feed == "iex",
@@ -134,13 +131,6 @@ class AlpacaSource(LiveSource):
                 leg.stream.note_halt(event)
             return None
         return event
-
-
-def _checked(base: str) -> str:
-    parts = urlsplit(base)
-    if parts.scheme not in ("ws", "wss") or not parts.netloc or "@" in parts.netloc:
-        raise ConfigError(f"stream_base: received {base.rpartition('@')[2]!r}; allowed: wss://host or ws://host:port")
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _said(feed: str) -> str:

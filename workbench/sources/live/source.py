@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 
 from workbench.clock import NS_PER_MIN, Clock
-from workbench.errors import AuthError, SourceError, SymbolError
+from workbench.errors import AuthError, ConfigError, SourceError, SymbolError, choices
 from workbench.sessions import SessionCalendar
 from workbench.sources.base import FeedGap, FeedState, FeedStatus, History, Sink, SourceInfo
 from workbench.sources.live.chains import ChainRest
@@ -352,3 +353,19 @@ def _check_streamed(symbol: str) -> str:
 
 def _market_of(symbol: str) -> str:
     return "options" if symbol.startswith("O:") else "stocks"
+
+
+def checked_channels(channels: tuple[str, ...], allowed: Collection[str]) -> tuple[str, ...]:
+    """Return the channels; ConfigError names the first that there is not, or that there are none."""
+    unknown = [channel for channel in channels if channel not in allowed]
+    if unknown or not channels:
+        raise ConfigError(f"channels: received {choices(unknown[0] if unknown else '', allowed)}")
+    return tuple(channels)
+
+
+def checked_address(option: str, base: str) -> SplitResult:
+    """Return the parts of a live address (scheme ws or wss, host); ConfigError names the option and shows no credentials."""
+    parts = urlsplit(base)
+    if parts.scheme not in ("ws", "wss") or not parts.netloc or "@" in parts.netloc:
+        raise ConfigError(f"{option}: received {base.rpartition('@')[2]!r}; allowed: wss://host or ws://host:port")
+    return parts

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from typing import Any
-from urllib.parse import urlsplit
 
 from workbench.clock import NS_PER_S, Clock, WallClock
 from workbench.errors import ConfigError, choices
@@ -16,7 +15,7 @@ from workbench.sources.base import SourceInfo
 from workbench.sources.live.api_key import ApiKey
 from workbench.sources.live.history import RestTimes
 from workbench.sources.live.link import Listener, StreamTimes
-from workbench.sources.live.source import LiveSource, trading_test
+from workbench.sources.live.source import LiveSource, checked_address, checked_channels, trading_test
 from workbench.sources.polygon.chains import PolygonChains
 from workbench.sources.polygon.rest import PolygonHistory
 from workbench.sources.polygon.scan import FrameReader
@@ -77,10 +76,7 @@ class PolygonSource(LiveSource):
         self._key = ApiKey(api_key)
         self._vendor = load(package)
         self._host, self._is_secure = _live_address(package, feed, websocket_base)
-        unknown = [channel for channel in channels if channel not in CHANNEL_NAMES]
-        if unknown or not channels:
-            raise ConfigError(f"channels: received {choices(unknown[0] if unknown else '', CHANNEL_NAMES)}")
-        self._channels = tuple(channels)
+        self._channels = checked_channels(channels, CHANNEL_NAMES)
         inner, calendar = clock or WallClock(), calendar or SessionCalendar.xnys()
         delay_ns = DELAY_NS if feed == "delayed" else 0
         delayed: Clock = DelayedClock(inner, delay_ns) if delay_ns else inner
@@ -139,7 +135,5 @@ def _live_address(package: str, feed: str, base: str | None) -> tuple[str, bool]
         raise ConfigError(f"feed: received {choices(feed, ('delayed', 'realtime'))}")
     if base is None:
         return (PACKAGES[package].delayed if feed == "delayed" else PACKAGES[package].realtime), True
-    parts = urlsplit(base)
-    if parts.scheme not in ("ws", "wss") or not parts.netloc or "@" in parts.netloc:
-        raise ConfigError(f"websocket_base: received {base.rpartition('@')[2]!r}; allowed: wss://host or ws://host:port")
+    parts = checked_address("websocket_base", base)
     return parts.netloc, parts.scheme == "wss"
