@@ -1,66 +1,23 @@
 """Market state as JSON: rows of arrays in, bytes out, the shapes that `schemas.py` describes.
 
 msgspec writes a double with the shortest text that reads back to it, and NaN as null. Events of a stream are framed here once, for
-all who read them. Floor 8.
+all who read them. A bar and a contract are written by the same records that a reader elsewhere reads them by. Floor 8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
+from workbench.hub.remote.wire import Bar, Contract
 from workbench.options.chain import CHAIN_DTYPE
 from workbench.types import BAR_DTYPE
 
 _FIELDS = tuple(name for name in BAR_DTYPE.names or () if name != "spare")
 _encoder = msgspec.json.Encoder()
-
-
-class BarRow(msgspec.Struct, gc=False):
-    """One bar, positionally as `BAR_DTYPE` has it, without its spare byte."""
-
-    ts_open: int
-    ts_close: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    vwap: float
-    vw_std: float
-    n_trades: float
-    seq: int
-    revision: int
-    source: int
-    is_partial: int
-    is_complete: int
-
-
-class ContractRow(msgspec.Struct, gc=False):
-    """One contract, positionally as `CHAIN_DTYPE` has it."""
-
-    symbol: str
-    root: str
-    expiry: date
-    expiry_ns: int
-    strike: float
-    right: str
-    bid: float
-    ask: float
-    last: float
-    bid_size: float
-    ask_size: float
-    volume: float
-    open_interest: float
-    vendor_iv: float
-    vendor_delta: float
-    vendor_gamma: float
-    ts_ns: int
-    is_standard: bool
 
 
 class Part(msgspec.Struct, gc=False):
@@ -69,8 +26,8 @@ class Part(msgspec.Struct, gc=False):
     symbol: str
     timeframe: str
     seq: int
-    bars: list[BarRow]
-    forming: list[BarRow] | None
+    bars: list[Bar]
+    forming: list[Bar] | None
 
 
 class Position(NamedTuple):
@@ -83,14 +40,14 @@ class Position(NamedTuple):
         return f"{self.epoch}:{self.seq}"
 
 
-def bar_rows(rows: np.ndarray | None) -> list[BarRow]:
+def bar_rows(rows: np.ndarray | None) -> list[Bar]:
     """Return BAR_DTYPE rows as records; none for None."""
-    return [] if rows is None else [BarRow(*values[:-1]) for values in rows.tolist()]
+    return [] if rows is None else [Bar(*values[:-1]) for values in rows.tolist()]
 
 
-def contract_records(rows: np.ndarray) -> list[ContractRow]:
+def contract_records(rows: np.ndarray) -> list[Contract]:
     """Return CHAIN_DTYPE rows as records."""
-    return [ContractRow(*values) for values in rows.tolist()]
+    return [Contract(*values) for values in rows.tolist()]
 
 
 def to_json(value: Any) -> bytes:
@@ -111,5 +68,5 @@ def events(parts: Iterable[tuple[str, Any]], position: Position | None) -> bytes
     return b"".join(event(name, value, position if i == last else None) for i, (name, value) in enumerate(listed))
 
 
-assert BarRow.__struct_fields__ == _FIELDS, "a field was added to BAR_DTYPE"
-assert ContractRow.__struct_fields__ == CHAIN_DTYPE.names, "a field was added to CHAIN_DTYPE"
+assert Bar.__struct_fields__ == _FIELDS, "a field was added to BAR_DTYPE"
+assert Contract.__struct_fields__ == CHAIN_DTYPE.names, "a field was added to CHAIN_DTYPE"
