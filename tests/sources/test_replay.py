@@ -431,6 +431,12 @@ def test_a_folder_of_the_store_can_be_replayed(bars, tmp_path, play):
 # -- tapes ---------------------------------------------------------------------------------------------------------------------
 
 
+def test_a_recording_that_is_not_there_is_told_by_its_whole_path(tmp_path):
+    gone = tmp_path / "date=2026-11-20"
+    with pytest.raises(FileError, match=r"date=2026-11-20', which does not exist"):
+        ReplaySource(gone)
+
+
 def test_folder_of_files_is_one_tape_and_strangers_are_left_out(prints, quotes, bars, tmp_path):
     (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
     tape = read_tape(tmp_path)

@@ -147,6 +147,8 @@ def _recordings(paths: str | Path | Iterable[str | Path], options: ReadOptions |
     found: list[Recording] = []
     notes: list[str] = []
     for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
+        if not path.exists():
+            raise FileError(f"replay: received {str(path)!r}, which does not exist; allowed: a recorded file, or a folder of them")
         if not path.is_dir():
             found.append(read_recorded(path) or load(path, options))
             continue
