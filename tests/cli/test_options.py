@@ -98,6 +98,7 @@ def test_what_is_not_known_is_null(tmp_path):
     after = document(str(path), "--spot", "6000", "--asof", "2026-03-20T16:01")
     assert after["by_status"] == {"expired": 8}
     assert after["net_gex"] is None
+    assert set(after["profile"]["net_gex"]) == {None}
 
 
 def test_the_table_is_for_reading_and_says_what_is_assumed(chain):

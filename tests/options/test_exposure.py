@@ -226,8 +226,9 @@ def test_an_empty_chain_and_one_without_open_interest_have_no_level_at_all():
     empty = exposure(SPOT, [], np.array([], "U1"), [], [], [])
     assert np.isnan(empty.net_gex)
     assert empty.notes == ("the chain is empty",)
+    assert np.isnan(empty.profile.net).all()
     zero = exposure(SPOT, STRIKE, RIGHT, YEARS, VOL, 0.0)
-    assert zero.net_gex == 0
+    assert zero.net_gex == 0 and (zero.profile.net == 0).all()
     moving = exposure(SPOT, STRIKE, RIGHT, YEARS, np.nan, OPEN, convention=Convention(stickiness=Stickiness.MONEYNESS))
     for got in (empty, zero, moving):
         assert got.flip is None

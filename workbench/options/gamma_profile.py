@@ -52,7 +52,7 @@ class GammaProfile:
     """Net gamma exposure over a grid of spots, in the unit asked for, and where it is 0."""
 
     spots: Floats  # (n,) [USD], ascending, the present spot in the middle
-    net: Floats  # (n,)
+    net: Floats  # (n,); NaN when there is no contract that can be priced
     spot: float
     flips: tuple[float, ...]  # every root, ascending [USD]
     reason: str  # why there is no flip; empty when there is one
@@ -92,7 +92,7 @@ def gamma_profile(
     net = net_of(spot, contracts, power=power, scale=scale, stickiness=stickiness)
     steps = round(reach_frac / step_frac)
     spots: Floats = spot * (1 + step_frac * np.arange(-steps, steps + 1, dtype=np.float64))
-    values = net(spots)
+    values = net(spots) if len(contracts.strike) else np.full(len(spots), np.nan)
 
     def curve(level: float) -> float:
         return float(net(np.array([level]))[0])
@@ -170,7 +170,7 @@ def _ridders(curve: Callable[[float], float], low: float, high: float) -> float:
 
 def _why_none(spots: Floats, values: Floats) -> str:
     """Return why there is no root, for people."""
-    if not np.any(values):
+    if not np.any(np.nan_to_num(values)):
         return "no gamma: no contract that can be priced is open"
     low, high = f"{spots[0]:,.2f}", f"{spots[-1]:,.2f}"
     if np.all(values >= 0) or np.all(values <= 0):
