@@ -321,6 +321,26 @@ def test_after_a_reset_the_chain_is_read_anew(make):
         assert (reader.snapshot().rows["ts_ns"] == TEN - MIN).all()
 
 
+def test_after_a_reset_a_chain_that_cannot_be_read_is_no_chain_of_the_time_before(make):
+    hub, source = make()
+    with opened(hub) as reader:
+        source.chain_failures = [HistoryError("no file of that day")]
+        hub.on_reset("moved back")
+        hub.pump()
+        assert until(lambda: not source.chain_failures and any("no file of that day" in note for note in reader.snapshot().notes))
+        assert len(reader.snapshot()) == 0 and not reader.status.is_loaded
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_the_moment_of_a_chain_goes_on_when_nothing_else_does(make, is_told: bool):
+    hub, source = make(every_s=0.02 if is_told else 30.0)
+    with opened(hub) as reader:
+        first = reader.snapshot()
+        source.clock.ns = TEN + MIN
+        assert until(lambda: reader.snapshot().asof_ns == TEN + MIN)
+        assert reader.snapshot().rows.tobytes() == first.rows.tobytes() and reader.snapshot() is reader.snapshot()
+
+
 def test_a_source_without_chains_is_told_politely():
     source = ScriptedSource(clock=ManualClock())
     hub = Hub(source, calendar=CALENDAR)

@@ -111,7 +111,8 @@ class ChainFeed(Feed):
         """Return the chain as it stands."""
         with self._lock:
             quotes, trades = self._newest
-            key = (self._n_loaded, self._market.epoch, self._trouble, self._limited, quotes.n_put, trades.n_put)
+            second = self._market.clock.now_ns() // NS_PER_S
+            key = (self._n_loaded, self._market.epoch, self._trouble, self._limited, quotes.n_put, trades.n_put, second)
             if key != self._key:
                 chain = self._over(quotes, trades)
                 if self._differs(chain):
@@ -152,6 +153,8 @@ class ChainFeed(Feed):
 
     def _differs(self, chain: Chain) -> bool:
         old = self._shown
+        if chain.asof_ns - old.asof_ns >= NS_PER_S:
+            return True  # quotes grow old and contracts expire while nobody says anything
         is_same = chain.notes == old.notes and chain.spot == old.spot and len(chain) == len(old)
         return not is_same or chain.rows.tobytes() != old.rows.tobytes()
 
@@ -186,6 +189,8 @@ class ChainFeed(Feed):
         except Exception as error:
             if not isinstance(error, WorkbenchError):
                 log.exception("chain of %s %s", self.underlying, self.expiry)
+            if epoch != self._epoch:
+                self._forget()
             self._fail(error)
         self._epoch = epoch
         pause_s = min(self._every_s * 2**self._n_failed, LONGEST_PAUSE_S)
@@ -196,6 +201,12 @@ class ChainFeed(Feed):
         with self._lock:
             self._base, self._epoch, self._trouble, self._n_failed = chain, epoch, "", 0
             self._number()
+
+    def _forget(self) -> None:
+        """Let go of a snapshot of another life of the market: after a step back it would tell what is not known yet."""
+        with self._lock:
+            self._base = None
+            self._n_loaded += 1
 
     def _record(self, chain: Chain) -> None:
         minute = chain.asof_ns // NS_PER_MIN

@@ -47,7 +47,10 @@ class ChainReader:
         self._feed = feed
 
     def snapshot(self) -> Chain:
-        """Return the chain as it stands; the same object while nothing has changed. Without rows, and a note, before it is loaded."""
+        """Return the chain as it stands; without rows, and a note, before it is loaded.
+
+        The same object while nothing has changed, for a second of the market at most: quotes grow old, and contracts expire.
+        """
         return self._feed.snapshot()
 
     @property
