@@ -86,7 +86,7 @@ def weighted(**changed):
 def test_a_coarse_grid_over_a_wide_range_would_show_a_second_flip_in_the_tail():
     """60 levels from 0.8 to 1.2 of the spot, straight lines in between, every change of sign taken: the usual script.
 
-    The second root is where two tails of nothing cross; it is not reported, because both its neighbours are below 1 % of the peak.
+    The second root is where two tails of nothing cross; it is not reported, because beyond it the curve stays below 1 % of the peak.
     """
     levels = np.linspace(0.8 * SPOT, 1.2 * SPOT, 60)
     values = net_of(SPOT, weighted(), power=2, scale=0.01)(levels)
@@ -128,6 +128,28 @@ def test_roots_agree_with_brents_method_and_leave_out_what_touches_zero():
     np.testing.assert_allclose(got, expected, rtol=1e-11)
     flat = np.array([1.0, 0.0, 1.0, 0.0, -1.0, 0.0, 0.0, -1.0])
     assert roots(np.arange(8.0), flat, lambda x: float(np.interp(x, np.arange(8.0), flat))) == (3.0,)
+
+
+def test_a_flip_that_is_crossed_slowly_is_a_flip():
+    """Net gamma from -1 to +1 over a fine grid: both neighbours of the root are below 1 % of the peak, and both sides are real."""
+
+    def curve(x):
+        return (x - 0.0003) ** 3
+
+    grid = np.linspace(-1, 1, 2001)
+    values = np.array([curve(x) for x in grid])
+    assert np.sort(np.abs(values))[1] < 1e-6
+    np.testing.assert_allclose(roots(grid, values, curve), [0.0003], atol=1e-9)
+
+
+def test_a_dip_into_noise_between_two_sides_of_one_sign_is_no_flip_and_noise_between_two_signs_is_one():
+    def found(*values):
+        grid = np.arange(float(len(values)))
+        return roots(grid, np.array(values), lambda x: float(np.interp(x, grid, values)))
+
+    assert found(5.0, 1.0, -0.001, 1.0, 5.0) == ()
+    assert found(5.0, 1.0, -0.001, -0.002) == ()
+    assert len(found(5.0, 0.001, -0.001, 0.001, -0.001, -5.0)) == 3
 
 
 def test_a_smile_that_moves_along_is_priced_with_the_volatility_of_the_same_distance():

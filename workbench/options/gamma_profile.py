@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from workbench.options.black import Floats
 
 REACH_FRAC = 0.10  # flips are looked for so far on both sides of the spot
 STEP_FRAC = 0.001
-NOISE_FRAC = 0.01  # of the largest |G|: a change of sign between two values below it is noise of the tails
+NOISE_FRAC = 0.01  # of the largest |G|: a part of one sign that stays below it is noise of the tails
 ROOT_TOL_FRAC = 1e-12
 ROOT_STEPS = 60
 
@@ -126,19 +127,25 @@ def net_of(
 
 
 def roots(spots: Floats, values: Floats, curve: Callable[[float], float], noise_frac: float = NOISE_FRAC) -> tuple[float, ...]:
-    """Return where the curve crosses 0 on the grid, each crossing refined; ignores those between two values that are only noise."""
+    """Return where the curve crosses 0 on the grid, each crossing refined; ignores those that lead into noise.
+
+    Parts of one sign whose largest |value| is below `noise_frac` of all are noise: what counts is the change from one of the other
+    parts to the next. How flat the curve is where it crosses does not matter.
+    """
     loud = noise_frac * np.abs(values).max(initial=0.0)
+    told = np.flatnonzero(values)
+    parts = np.split(told, np.flatnonzero(np.diff(np.sign(values[told]))) + 1) if len(told) else []
+    heard = [i for i, part in enumerate(parts) if np.abs(values[part]).max() >= loud]
     found = []
-    for i in np.flatnonzero((values[:-1] * values[1:] < 0) | (values[1:] == 0)):
-        if values[i + 1] != 0:
-            ends = values[i], values[i + 1]
-        elif i + 2 < len(values) and values[i] * values[i + 2] < 0:
-            ends = values[i], values[i + 2]
-        else:  # touches 0 or stays there
+    for before, after in pairwise(heard):
+        if (after - before) % 2 == 0:  # of the same sign: in between it dips into the noise
             continue
-        if max(abs(ends[0]), abs(ends[1])) < loud:
-            continue
-        found.append(float(spots[i + 1]) if values[i + 1] == 0 else _ridders(curve, float(spots[i]), float(spots[i + 1])))
+        for i in range(before, after):
+            last, first = int(parts[i][-1]), int(parts[i + 1][0])
+            if first == last + 1:
+                found.append(_ridders(curve, float(spots[last]), float(spots[first])))
+            elif first == last + 2:
+                found.append(float(spots[last + 1]))  # exactly 0 there
     return tuple(found)
 
 
@@ -175,7 +182,7 @@ def _why_none(spots: Floats, values: Floats) -> str:
     low, high = f"{spots[0]:,.2f}", f"{spots[-1]:,.2f}"
     if np.all(values >= 0) or np.all(values <= 0):
         return f"net gamma is {'long' if values.max() > 0 else 'short'} everywhere between {low} and {high}"
-    return f"between {low} and {high} net gamma changes its sign only where it is below {NOISE_FRAC:.0%} of its largest value"
+    return f"between {low} and {high} net gamma changes its sign only into parts that stay below {NOISE_FRAC:.0%} of its largest value"
 
 
 def _moving_smile(spot: float, c: Weighted) -> Callable[[float], Floats]:
