@@ -24,6 +24,7 @@ from workbench.errors import PortInUseError
 from workbench.log import mask_handlers
 from workbench.views import auth, guard, theme
 from workbench.views.desk import Desk
+from workbench.views.exposure import ExposurePage, shared_histories
 from workbench.views.places import FullPage, shared_places
 from workbench.views.shelf import shared_shelf
 
@@ -69,6 +70,20 @@ def desk_page(engine: Engine, settings: Settings) -> Any:
     desk.start()
     _stay_calm_about_closed_tabs()
     return desk.shell
+
+
+def exposure_page(engine: Engine, settings: Settings) -> Any:
+    """Return the exposure view of the present browser session, as `desk_page` the desk."""
+    if not shared_places().take(getattr(pn.state.curdoc, "session_context", None), settings.session_cap):
+        full = FullPage(settings.session_cap)
+        full.start()
+        return full
+    query = {name: values[0].decode(errors="replace") for name, values in pn.state.session_args.items() if values}
+    page = ExposurePage(engine.hub, query, shared_histories())
+    pn.config.raw_css = [*pn.config.raw_css, PAGE_CSS.replace("BACKGROUND", theme.tokens(page.theme)["background"])]
+    page.start()
+    _stay_calm_about_closed_tabs()
+    return page.view
 
 
 def serve(settings: Settings, port: int | None = None, address: str | None = None, *, show: bool = False) -> None:
@@ -123,7 +138,7 @@ def server(
     """Return a Bokeh server of all apps that is bound to its port, behind the door; `start` it, then its `io_loop`."""
     pn.extension()
     gate = gate or guard.desk_gate(settings, port, address)
-    apps = {"desk": lambda: desk_page(engine, settings)}
+    apps = {"desk": lambda: desk_page(engine, settings), "exposure": lambda: exposure_page(engine, settings)}
     running = pn.serve(
         {"/": apps["desk"], **apps},
         port=port,
