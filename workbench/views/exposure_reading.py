@@ -39,7 +39,8 @@ CLOCK = TimeClock.CAL365
 RATE = 0.0  # of the discount alone: each expiry's forward comes from its own quotes
 ASSUMED = (f"time: clock {CLOCK.value}, interest {RATE:.0%} in the discount; each expiry's forward is what its own quotes tell",)
 MOMENT_NS = 15 * NS_PER_S  # of a heat map's column
-MOST_HISTORIES = 24
+MOST_HISTORIES = 12  # a whole day of 500 strikes is 12 MB
+EACH_KEPT = 3  # so many expiries keep a history each; of more only the one that is shown
 DRIFT_FRAC = 0.02  # how far the spot may leave the middle of a heat map before its strikes are chosen anew
 
 
@@ -191,7 +192,7 @@ class ExposureReading:
         sum_key = (ask.symbol, f"nearest {len(names)}", ask.convention)
         self._histories.add(sum_key, epoch, ts_ns, got.total)
         for name, exposure in zip(names, of, strict=True):
-            if name == ask.expiry or len(names) <= 3:
+            if name == ask.expiry or len(names) <= EACH_KEPT:
                 self._histories.add((ask.symbol, name, ask.convention), epoch, ts_ns, exposure)
         return (ask.symbol, ask.expiry, ask.convention) if ask.expiry in names else sum_key
 

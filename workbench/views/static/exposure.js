@@ -167,7 +167,7 @@ class Exposure {
     }
     this.take(board.heat)
     this.board = board
-    this.root.classList.remove("old")
+    this.root.classList.toggle("old", ["STALE", "REFUSED"].includes(board.health?.mode))
     this.say(board.status, false)
     this.fill()
     this.paint()
@@ -219,7 +219,7 @@ class Exposure {
       ["Magnet", price(t.magnet, d), "", null, "study2", "strike with the largest net exposure above zero"],
       ["Vanna", plus(t.vex, "$"), "per vol pt", t.vex], ["Charm", plus(t.cex, "$"), `per ${this.model.chosen.charm_days == 252 ? "trading " : ""}day`, t.cex],
     ]
-    const held = {1: "▲ Long gamma: dealers' hedging dampens moves", [-1]: "▼ Short gamma: dealers' hedging amplifies moves", 0: "Neither long nor short"}[t.regime] ?? "–"
+    const held = {1: "▲ Long gamma: hedging dampens moves", [-1]: "▼ Short gamma: hedging amplifies moves", 0: "Neither long nor short"}[t.regime] ?? "–"
     this.stats.replaceChildren(...cells.map(([label, value, small, sign, tone, title]) => {
       const cell = node("div", "")
       const name = node("span", "", cell)
@@ -231,7 +231,7 @@ class Exposure {
       return cell
     }))
     const regime = node("div", "regime", this.stats)
-    node("span", "", regime, "At the spot, by this convention")
+    node("span", "", regime, "Dealers at the spot, as assumed")
     node("b", t.regime > 0 ? "up" : t.regime < 0 ? "down" : "", regime, held).title = held
     this.fillTable(b, d)
     this.fillWords(b)
@@ -337,10 +337,12 @@ class Exposure {
     ctx.rect(0, HEAD, w, h - HEAD - FOOT)
     ctx.clip()
     this.drawProfile(ctx, at.profile, b.profile)
+    this.drawLevels(ctx, at.bars[0], at.heat[0], b, true)
     this.drawBars(ctx, at.bars, b)
     if (at.curve[1] > at.curve[0]) this.drawCurve(ctx, at.curve, b)
     this.drawHeat(ctx, at.heat, h)
-    this.drawLevels(ctx, at, w, b)
+    this.drawLevels(ctx, at.heat[0], w, b, false)
+    this.labelLevels(ctx, at.bars, b)
     ctx.restore()
     this.drawScales(ctx, at, w, h, b)
     this.drawAxis(ctx, at, ticks, b, h)
@@ -618,24 +620,30 @@ class Exposure {
     path("spot", "text", 1.6, [])
   }
 
-  drawLevels(ctx, at, w, b) {
-    const d = this.decimals(), t = b.totals
-    const found = LEVELS.map(([name, label, tone, side]) => ({label, tone, side, value: t[name]})).filter((l) => l.value != null)
-    found.push({label: "spot", tone: "accent", side: 1, value: b.spot})
-    for (const l of found) {
-      const y = crisp(this.y(l.value))
+  levels(b) {
+    const found = LEVELS.map(([name, label, tone, side]) => ({label, tone, side, value: b.totals[name]})).filter((l) => l.value != null)
+    return [...found, {label: "spot", tone: "accent", side: 1, value: b.spot}]
+  }
+
+  drawLevels(ctx, x0, x1, b, hasSpot) {   // through the heat map the spot has a path of its own
+    for (const l of this.levels(b)) {
+      const isSpot = l.label === "spot", y = crisp(this.y(l.value))
+      if (isSpot && !hasSpot) continue
       ctx.strokeStyle = this.tone(l.tone)
-      ctx.globalAlpha = l.label === "spot" ? 0.9 : 0.6
+      ctx.globalAlpha = isSpot ? 0.9 : 0.6
       ctx.lineWidth = 1
-      ctx.setLineDash(l.label === "spot" ? [] : [5, 4])
-      line(ctx, at.bars[0], y, l.label === "spot" ? at.heat[0] : w, y)
+      ctx.setLineDash(isSpot ? [] : [5, 4])
+      line(ctx, x0, y, x1, y)
     }
     ctx.setLineDash([])
     ctx.globalAlpha = 1
+  }
+
+  labelLevels(ctx, [x0, x1], b) {
     for (const side of [0, 1]) {
-      const those = found.filter((l) => l.side === side)
+      const those = this.levels(b).filter((l) => l.side === side)
       const ys = spread(those.map((l) => this.y(l.value)), 15)
-      those.forEach((l, i) => tagText(ctx, l.label, side ? at.bars[1] - 6 : at.bars[0] + 6, ys[i], this.tone(l.tone), this.tone("background"), side ? "right" : "left"))
+      those.forEach((l, i) => tagText(ctx, l.label, side ? x1 - 6 : x0 + 6, ys[i], this.tone(l.tone), this.tone("background"), side ? "right" : "left"))
     }
   }
 
