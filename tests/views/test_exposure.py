@@ -17,11 +17,12 @@ from tests.options.chains import ASOF, CALENDAR, DAY, STRIKES, chain_of, rows_of
 from tests.stubs import ManualClock, bars
 from workbench.clock import NS_PER_MIN, NS_PER_S
 from workbench.errors import SourceError, SymbolError
+from workbench.options.exposure_history import HeatMap
 from workbench.options.profile_rows import Hours
 from workbench.sessions import ny_ns
 from workbench.types import BAR_DTYPE
 from workbench.views.exposure import ExposurePage, ExposureView
-from workbench.views.exposure_board import levels_of
+from workbench.views.exposure_board import heat_of, levels_of
 from workbench.views.exposure_model import ExposureModel, underlying_of
 from workbench.views.exposure_profile import ratio_of, session_profile, step_for
 from workbench.views.exposure_reading import Ask, ExposureReading, Histories
@@ -227,6 +228,24 @@ def test_the_heat_map_comes_whole_once_and_then_only_what_is_new(reading, hub):
     assert [c["t"] for c in second["columns"]] == [ASOF // NS_PER_S, ASOF // NS_PER_S + 60]
     assert [c["t"] for c in third["columns"]] == [ASOF // NS_PER_S + 60]
     assert third["columns"][0]["clock"] == "11:01:00"
+
+
+def test_a_time_in_which_nobody_looked_is_a_hole(reading, hub):
+    for seconds in (60, 60, 600, 60, 60):
+        hub.later(seconds)
+        reading.read(ask())
+    columns = reading.read(ask(), whole=True)["heat"]["columns"]
+    assert [c["hole"] for c in columns] == [False, True, False, False, False]
+
+
+def test_a_long_session_is_thinned_and_keeps_its_newest_moment_and_its_holes(reading):
+    ts = ASOF + np.r_[0:1000, 1400:1560] * 15 * NS_PER_S
+    n = len(ts)
+    lines = {name: np.full(n, SPOT) for name in ("spot", "flip", "call_wall", "put_wall")}
+    told = heat_of(HeatMap(ts, np.array(STRIKES), np.ones((n, len(STRIKES))), lines, None))["columns"]
+    assert len(told) <= 480
+    assert told[-1]["t"] == ts[-1] // NS_PER_S
+    assert sum(c["hole"] for c in told) == 1
 
 
 def test_another_convention_has_a_history_of_its_own_and_the_first_is_kept(reading, hub):

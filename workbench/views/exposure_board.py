@@ -22,6 +22,7 @@ from workbench.types import NS_PER_S
 DIGITS = 5  # of an amount on its way to the browser
 MOST_STRIKES = 400
 MOST_MOMENTS = 480  # of a heat map that is sent whole
+HOLE_GAPS = 3.0
 HEAT_REACH_FRAC = 0.06  # of the spot, on either side
 SHOWN_FRAC = 0.95  # of all gamma that the first view has to hold
 LINES = ("spot", "flip", "call_wall", "put_wall")  # of the heat map
@@ -159,12 +160,21 @@ def levels_of(totals: dict[str, Any], profile: dict[str, Any] | None = None) -> 
     ]
 
 
-def heat_of(heat: HeatMap) -> dict[str, Any]:
-    """Return a heat map for the page, thinned to `MOST_MOMENTS`; the newest moment is always among them."""
+def heat_of(heat: HeatMap, since_ns: int = 0) -> dict[str, Any]:
+    """Return a heat map from `since_ns` on for the page, thinned to `MOST_MOMENTS`; the newest moment is always among them."""
+    first = int(np.searchsorted(heat.ts_ns, since_ns))
     n = len(heat.ts_ns)
-    step = max(1, -(-n // MOST_MOMENTS))
-    kept = np.arange(n - 1, -1, -step)[::-1]
-    return {"strikes": heat.strikes.tolist(), "columns": [_column(heat, int(i)) for i in kept]}
+    step = max(1, -(-(n - first) // MOST_MOMENTS))
+    kept = np.arange(n - 1, first - 1, -step)[::-1].tolist()
+    holes = _holes(heat.ts_ns)
+    columns = [_column(heat, i) | {"hole": bool(holes[i : i + step].any())} for i in kept]
+    return {"strikes": heat.strikes.tolist(), "columns": columns}
+
+
+def _holes(ts_ns: np.ndarray) -> np.ndarray:
+    """Return after which moments nobody looked for a while: three times longer than usual."""
+    gaps = np.diff(ts_ns)
+    return np.append(gaps > HOLE_GAPS * np.median(gaps), False) if len(gaps) else np.zeros(len(ts_ns), np.bool_)
 
 
 def _column(heat: HeatMap, i: int) -> dict[str, Any]:

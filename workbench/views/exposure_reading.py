@@ -12,7 +12,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -204,10 +204,8 @@ class ExposureReading:
         heat = self._histories.heat_map(key, low, high)
         newest = int(heat.ts_ns[-1]) if len(heat.ts_ns) else 0
         since = held[4] if is_held and np.array_equal(held[3], heat.strikes) and newest >= held[4] else 0
-        kept = heat.ts_ns >= since
-        news = replace(heat, ts_ns=heat.ts_ns[kept], net=heat.net[kept], lines={name: line[kept] for name, line in heat.lines.items()})
         self._heat = key, low, high, heat.strikes, newest
-        return {**heat_of(news), "is_whole": not since}
+        return {**heat_of(heat, since), "is_whole": not since}
 
 
 def joined(chains: Sequence[Chain], *, n_missing: int = 0) -> Chain:

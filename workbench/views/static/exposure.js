@@ -175,6 +175,7 @@ class Exposure {
   }
 
   take(heat) {
+    this.n_heats = (this.n_heats ?? 0) + 1
     if (heat.is_whole) { this.heat = {strikes: heat.strikes, columns: heat.columns}; return }
     const columns = this.heat.columns
     for (const column of heat.columns) {
@@ -559,47 +560,57 @@ class Exposure {
     return {first, last, span, x, end: x(last + this.pitch())}
   }
 
-  pitch() {                          // seconds from one column to the next, as most of them have it
+  pitch() {                          // least seconds from one column to the next
     const columns = this.heat.columns
-    if (columns.length < 2) return 15
-    const gaps = []
-    for (let i = Math.max(1, columns.length - 60); i < columns.length; i++) gaps.push(columns[i].t - columns[i - 1].t)
-    return Math.max(15, gaps.sort((a, b) => a - b)[Math.floor(gaps.length / 2)])
+    let least = Infinity
+    for (let i = 1; i < columns.length; i++) least = Math.min(least, columns[i].t - columns[i - 1].t)
+    return Number.isFinite(least) ? Math.max(15, least) : 15
+  }
+
+  heatPicture({first, last}, pitch) {   // a pixel for each slot of time and each strike, made anew only when data or tones change
+    const {strikes, columns} = this.heat
+    if (this.picture && this.picture.of === columns && this.picture.n === this.n_heats && this.picture.tones === this.tones) return this.picture
+    const sizes = columns.flatMap((c) => c.net.filter((v) => v).map(Math.abs)).sort((a, b) => a - b)
+    this.heatTop = sizes.length ? sizes[Math.floor(sizes.length * 0.99)] : null
+    const picture = document.createElement("canvas"), slot = (t) => Math.round((t - first) / pitch)
+    picture.width = slot(last) + 1
+    picture.height = Math.max(1, strikes.length)
+    const ctx = picture.getContext("2d"), image = ctx.createImageData(picture.width, picture.height)
+    const rgb = (tone) => { ctx.fillStyle = this.tone(tone); return [1, 3, 5].map((i) => parseInt(ctx.fillStyle.slice(i, i + 2), 16)) }
+    const up = rgb("up"), down = rgb("down")
+    columns.forEach((c, j) => {
+      const a = slot(c.t), b = c.hole || j === columns.length - 1 ? a + 1 : Math.max(a + 1, slot(columns[j + 1].t))
+      c.net.forEach((v, i) => {
+        if (!v) return
+        const tone = v > 0 ? up : down, alpha = 235 * Math.sqrt(Math.min(1, Math.abs(v) / this.heatTop))
+        for (let x = a; x < b; x++) image.data.set([...tone, alpha], 4 * (i * picture.width + x))
+      })
+    })
+    ctx.putImageData(image, 0, 0)
+    Object.assign(picture, {of: columns, n: this.n_heats, tones: this.tones})
+    return this.picture = picture
   }
 
   drawHeat(ctx, [x0, x1], h) {
     const times = this.heatTimes([x0, x1]), {strikes, columns} = this.heat
     if (!times) return
-    const [low, high] = this.range(), pitch = this.pitch()
-    const sizes = []
-    for (const c of columns) c.net.forEach((v, i) => { if (v && strikes[i] >= low && strikes[i] <= high) sizes.push(Math.abs(v)) })
-    sizes.sort((a, b) => a - b)
-    const top = sizes[Math.floor(sizes.length * 0.985)] || 1
-    this.heatTop = sizes.length ? top : null
-    const rows = strikes.map((k, i) => {
+    const pitch = this.pitch(), picture = this.heatPicture(times, pitch)
+    ctx.imageSmoothingEnabled = false
+    const left = Math.round(times.x(times.first)), right = Math.round(times.x(times.first + picture.width * pitch))
+    strikes.forEach((k, i) => {
       const below = i ? strikes[i - 1] : 2 * k - (strikes[i + 1] ?? k + 1), above = i < strikes.length - 1 ? strikes[i + 1] : 2 * k - below
-      return [Math.round(this.y((k + above) / 2)), Math.round(this.y((k + below) / 2))]
+      const y0 = Math.round(this.y((k + above) / 2)), y1 = Math.round(this.y((k + below) / 2))
+      if (y1 > HEAD && y0 < h) ctx.drawImage(picture, 0, i, picture.width, 1, left, y0, right - left, y1 - y0)
     })
-    const up = this.tone("up"), down = this.tone("down")
-    columns.forEach((c, j) => {
-      const next = columns[j + 1]?.t ?? c.t + pitch
-      const a = Math.round(times.x(c.t)), b = Math.round(times.x(Math.min(next, c.t + 2.5 * pitch)))
-      c.net.forEach((v, i) => {
-        if (!v || rows[i][1] < HEAD || rows[i][0] > h) return
-        ctx.globalAlpha = 0.92 * Math.sqrt(Math.min(1, Math.abs(v) / top))
-        ctx.fillStyle = v > 0 ? up : down
-        ctx.fillRect(a, rows[i][0], Math.max(1, b - a), rows[i][1] - rows[i][0])
-      })
-    })
-    ctx.globalAlpha = 1
     const path = (name, tone, width, dash) => {
-      let before = null
       const trace = () => {
         ctx.beginPath()
-        before = null
+        let isOpen = false
         for (const c of columns) {
           const v = c[name], x = times.x(c.t + pitch / 2)
-          if (v != null) { if (before === null || c.t - before > 3 * pitch) ctx.moveTo(x, this.y(v)); else ctx.lineTo(x, this.y(v)); before = c.t } else before = null
+          if (v != null && isOpen) ctx.lineTo(x, this.y(v))
+          else if (v != null) ctx.moveTo(x, this.y(v))
+          isOpen = v != null && !c.hole
         }
       }
       ctx.setLineDash(dash)
@@ -805,6 +816,7 @@ class Exposure {
     if (!times || p.x > times.end) return null
     let c = columns[0]
     for (const column of columns) if (times.x(column.t) <= p.x) c = column
+    if (c.hole && p.x > times.x(c.t + 2 * this.pitch())) return null
     ctx.strokeStyle = this.tone("cross")
     ctx.setLineDash([3, 3])
     line(ctx, crisp(p.x), HEAD, crisp(p.x), h - FOOT)
