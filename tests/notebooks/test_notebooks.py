@@ -21,8 +21,8 @@ def source(cell):
     return "".join(cell["source"])
 
 
-def test_the_three_notebooks_are_there():
-    assert {"00_path_of_a_tick.ipynb", "10_live_market.ipynb", "20_data_quality.ipynb"} <= set(NOTEBOOKS)
+def test_the_notebooks_are_there():
+    assert {"00_path_of_a_tick.ipynb", "10_live_market.ipynb", "20_data_quality.ipynb", "30_options.ipynb"} <= set(NOTEBOOKS)
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from workbench.clock import NS_PER_MIN
@@ -108,3 +109,18 @@ def test_the_picture_of_presence_has_one_line_per_session_and_one_mark_per_hole(
     there, gone = pictures.presence(complete, tables.missing(report))
     assert (len(there), len(gone)) == (3, len(report["missing_ranges"]))
     assert there.dframe()["hour_"].tolist() == [16.0, 13.0, 16.0]
+
+
+def test_exposure_is_drawn_in_millions_with_the_levels_that_there_are():
+    strikes = pd.DataFrame({"strike": [99.0, 100.0, 101.0], "call_gex": [1e6, 2e6, np.nan], "put_gex": [-3e6, -1e6, -5e5]})
+    picture = pictures.exposure_bars(strikes, {"spot": 100.2, "flip": None})
+    calls, puts = (layer for layer in picture if type(layer).__name__ == "Rectangles")
+    assert calls.dimension_values("m").tolist()[:2] == [1.0, 2.0]
+    assert puts.dimension_values("gex").tolist() == [-3.0, -1.0, -0.5]
+    assert [layer.data for layer in picture if type(layer).__name__ == "VLine"] == [100.2]
+
+
+def test_a_tile_without_a_value_is_left_empty():
+    picture = pictures.tile_map(np.array([99.0, 100.0]), np.array([1.0, 5.0]), np.array([[1.0, np.nan], [2.0, 3.0]]), unit="%")
+    assert picture.dimension_values("value").tolist() == [1.0, 2.0, 3.0]
+    assert picture.dimension_values("wide").tolist() == [1.0, 1.0, 5.0]
