@@ -6,10 +6,12 @@ The engine is built once a process and cached; every browser session reads the s
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import signal
 import socket
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import panel as pn
 from bokeh.server.auth_provider import AuthModule, NullAuth
@@ -26,7 +28,8 @@ from workbench.views import auth, guard, theme
 from workbench.views.desk import Desk
 from workbench.views.exposure import ExposurePage, shared_histories
 from workbench.views.places import FullPage, shared_places
-from workbench.views.shelf import shared_shelf
+from workbench.views.risk import RiskPage
+from workbench.views.shelf import Shelf, shared_shelf
 
 log = logging.getLogger(__name__)
 
@@ -60,30 +63,60 @@ def _put(settings: Settings) -> Engine:
 
 def desk_page(engine: Engine, settings: Settings) -> Any:
     """Return the desk of the present browser session, ready to be made servable; a page that says so when every place is taken."""
-    if not shared_places().take(getattr(pn.state.curdoc, "session_context", None), settings.session_cap):
-        full = FullPage(settings.session_cap)
-        full.start()
-        return full
-    query = {name: values[0].decode(errors="replace") for name, values in pn.state.session_args.items() if values}
-    desk = Desk(engine.hub, shared_shelf(settings.data_dir / "desk"), query)
-    pn.config.raw_css = [*pn.config.raw_css, PAGE_CSS.replace("BACKGROUND", theme.tokens(desk.look.theme)["background"])]
-    desk.start()
-    _stay_calm_about_closed_tabs()
-    return desk.shell
+
+    def build(query: dict[str, str]) -> Page:
+        desk = Desk(engine.hub, _shelf(settings), query)
+        return Page(desk.shell, desk.look.theme, desk.start)
+
+    return _shown(settings, build)
 
 
 def exposure_page(engine: Engine, settings: Settings) -> Any:
     """Return the exposure view of the present browser session, as `desk_page` the desk."""
+
+    def build(query: dict[str, str]) -> Page:
+        page = ExposurePage(engine.hub, query, shared_histories())
+        return Page(page, page.theme, page.start)
+
+    return _shown(settings, build)
+
+
+def structures_page(engine: Engine, settings: Settings) -> Any:
+    """Return the risk graph of the present browser session, as `desk_page` the desk."""
+
+    def build(query: dict[str, str]) -> Page:
+        page = RiskPage(engine.hub, _shelf(settings), query)
+        return Page(page, page.theme, page.start)
+
+    return _shown(settings, build)
+
+
+PAGES = {"desk": desk_page, "exposure": exposure_page, "structures": structures_page}  # address -> what is there
+
+
+class Page(NamedTuple):
+    """One page of a browser session: what is shown, in which theme, and how it begins to move."""
+
+    root: Any
+    theme: str
+    start: Callable[[], None]
+
+
+def _shown(settings: Settings, build: Callable[[dict[str, str]], Page]) -> Any:
+    """Return a started page, built from what its address asks for; one that says so where every place is taken."""
     if not shared_places().take(getattr(pn.state.curdoc, "session_context", None), settings.session_cap):
         full = FullPage(settings.session_cap)
         full.start()
         return full
-    query = {name: values[0].decode(errors="replace") for name, values in pn.state.session_args.items() if values}
-    page = ExposurePage(engine.hub, query, shared_histories())
+    page = build({name: values[0].decode(errors="replace") for name, values in pn.state.session_args.items() if values})
     pn.config.raw_css = [*pn.config.raw_css, PAGE_CSS.replace("BACKGROUND", theme.tokens(page.theme)["background"])]
     page.start()
     _stay_calm_about_closed_tabs()
-    return page.view
+    return page.root
+
+
+def _shelf(settings: Settings) -> Shelf:
+    return shared_shelf(settings.data_dir / "desk")
 
 
 def serve(settings: Settings, port: int | None = None, address: str | None = None, *, show: bool = False) -> None:
@@ -138,7 +171,7 @@ def server(
     """Return a Bokeh server of all apps that is bound to its port, behind the door; `start` it, then its `io_loop`."""
     pn.extension()
     gate = gate or guard.desk_gate(settings, port, address)
-    apps = {"desk": lambda: desk_page(engine, settings), "exposure": lambda: exposure_page(engine, settings)}
+    apps = {name: functools.partial(page, engine, settings) for name, page in PAGES.items()}
     running = pn.serve(
         {"/": apps["desk"], **apps},
         port=port,
