@@ -292,3 +292,11 @@ def test_time_that_passes_is_told_by_the_same_clock():
     now, then = (make_scene(single, now_ns=t, **make) for t in (NOW, later))
     passed = float(years_to_expiry(NOW, later, TimeClock.TRD252, calendar=CALENDAR))
     np.testing.assert_allclose(value(single, now, SPOTS, years_passed=passed), value(single, then, SPOTS), rtol=1e-9)
+
+
+def test_a_put_has_a_rho_where_the_rate_is_nothing_and_the_yield_less():
+    put = templates.single("SPY", NEAR, "P", 600)
+    scene = scene_of(put, [0.2], spot=600.0, rate=0.0, dividend_yield=-0.001)
+    up = scene_of(put, [0.2], spot=600.0, rate=1e-4, dividend_yield=-0.001)
+    slope = float(value(put, up, 600.0) - value(put, scene, 600.0)) / 1e-4 * 0.01
+    assert float(greeks(put, scene).rho_usd_per_pct) == pytest.approx(slope, rel=0.02)

@@ -329,6 +329,7 @@ def _early(x: _Inputs) -> Floats:
     low, high = np.maximum(x.vol - BUMP_VOL, 0.0), x.vol + BUMP_VOL
     short, long = x.years * (1 - BUMP_TIME), x.years * (1 + BUMP_TIME)
     gone = np.where(x.years > 0, long - short, np.inf)
+    least = 0.0 if 0 <= x.rate < BUMP_RATE else x.rate - BUMP_RATE  # below 0 with a lower yield a put has two boundaries: no price
     return np.stack(
         [
             here,
@@ -336,7 +337,7 @@ def _early(x: _Inputs) -> Floats:
             (up - 2 * here + down) / step**2,
             0.01 * (worth(vol=high) - worth(vol=low)) / (high - low),
             -(worth(years=long) - worth(years=short)) / gone / DAYS_PER_YEAR,
-            0.01 * (worth(rate=x.rate + BUMP_RATE) - worth(rate=x.rate - BUMP_RATE)) / (2 * BUMP_RATE),
+            0.01 * (worth(rate=x.rate + BUMP_RATE) - worth(rate=least)) / (x.rate + BUMP_RATE - least),
         ]
     )
 

@@ -169,13 +169,17 @@ def lines(shown: Sequence[Drawn], scenario: Scenario, horizon_years: float) -> d
 
 
 def _window(plans: Sequence[Plan]) -> Any:
-    """Return spots two and a half deviations wide, every strike inside with room beside it."""
+    """Return spots two and a half deviations to the first expiry wide, every strike inside with room beside it."""
     spot = plans[0].scene.spot_usd
     strikes = [float(leg.contract.strike) for p in plans for leg in p.structure.legs if leg.contract]
-    moves = max(float(np.nan_to_num(p.scene.vol * np.sqrt(np.nan_to_num(p.scene.years))).max(initial=0.0)) for p in plans)
+    moves = max((risk_graph.typical_vol(p.structure, p.scene) * math.sqrt(p.scene.first_years) for p in plans if _is_dated(p)), default=0.0)
     low, high = spot * math.exp(-2.5 * max(moves, 0.004)), spot * math.exp(2.5 * max(moves, 0.004))
     reach = max([high - spot, spot - low, *(1.35 * abs(k - spot) for k in strikes)])
     return np.unique(np.concatenate([np.linspace(max(spot - reach, 0.0), spot + reach, N_SPOTS), strikes]))
+
+
+def _is_dated(plan: Plan) -> bool:
+    return math.isfinite(plan.scene.first_years) and math.isfinite(risk_graph.typical_vol(plan.structure, plan.scene))
 
 
 def _at_expiry(plan: Plan, spots: Any) -> Any:

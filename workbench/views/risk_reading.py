@@ -54,6 +54,7 @@ class RiskReading:
         self._readers: dict[tuple[str, date], Any] = {}
         self._priced: dict[tuple[str, date], PricedChain] = {}
         self._seen: tuple[Any, ...] = ()
+        self._tiled: tuple[TileAsk, PricedChain, dict[str, Any]] | None = None  # what the last tiles were of, and they
         self._lock = threading.Lock()
 
     def read(self, ask: Ask) -> dict[str, Any] | None:
@@ -119,7 +120,7 @@ class RiskReading:
             "places": [i for i, held in enumerate(ask.held) if held.structure.underlying == ask.symbol],
             "symbol": ask.symbol, "expiry": chosen.isoformat(), "expiries": [[day.isoformat(), _dte(day, now_ns)] for day in dates],
             "spot": market.spot_usd if market.spot_usd == market.spot_usd else None,
-            "asof": f"{to_ny(here.chain.asof_ns):%H:%M:%S}" if here else "", "now_ns": now_ns,
+            "asof": f"{to_ny(here.chain.asof_ns):%H:%M:%S}" if here else "",
             "horizon": _moment(now_ns, ahead), "then": _moment(now_ns, ahead * ask.scenario.when_frac), "horizon_hours": ahead * 8760,
             **picture, "structures": structures,
             "strikes": _strikes(here), "tiles": self._tiles(ask, here, market),
@@ -132,8 +133,10 @@ class RiskReading:
     def _tiles(self, ask: Ask, here: PricedChain | None, market: Market) -> dict[str, Any] | None:
         if ask.tiles is None or here is None or not here.expiries:
             return None
-        e = here.expiries[0]
-        return tile_map(here, market.smiles.get((e.root, e.date)), ask.tiles)
+        if self._tiled is None or self._tiled[0] != ask.tiles or self._tiled[1] is not here:
+            e = here.expiries[0]
+            self._tiled = ask.tiles, here, tile_map(here, market.smiles.get((e.root, e.date)), ask.tiles)
+        return self._tiled[2]
 
     def _waiting(self, symbol: str, day: date) -> str:
         reader = self._readers.get((symbol, day))

@@ -28,7 +28,7 @@ from workbench.sessions import to_ny
 from workbench.types import NS_PER_S
 
 KEYS = ("natural", "mid", "theo", "cost_pct", "reward", "edge", "legacy")
-STEPS = (1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50)  # widths in strike steps
+STEPS = (1, 2, 3, 4, 5, 7, 10, 12, 15, 20, 25, 30, 40, 50)  # widths in strike steps
 MOST_STRIKES = 45
 FEE_USD = 0.65  # of one contract
 
@@ -97,7 +97,7 @@ def _widths(strike: np.ndarray, e: PricedExpiry) -> list[float]:
     if not len(steps):
         return []
     step = float(np.round(np.min(steps), 3))
-    most = max(3 * e.expected_move_usd, 5 * step) if math.isfinite(e.expected_move_usd) else math.inf
+    most = max(3 * e.expected_move_usd, 12 * step) if math.isfinite(e.expected_move_usd) else math.inf
     return [step * k for k in STEPS if step * k <= most]
 
 

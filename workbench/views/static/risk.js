@@ -341,13 +341,13 @@ class Page {
   drawSliders() {
     const s = this.model.controls.scenario, a = this.answer
     this.when.set(s.when_frac, a?.horizon_hours ? `${s.when_frac ? a.then : "now"}` : "–")
-    this.when.end.textContent = a?.horizon_hours ? a.horizon : ""
+    this.when.root.title = a?.horizon_hours ? `From now to ${a.horizon}, the first expiry of what is shown; New York` : ""
     this.vol.set(s.vol_points, `${signed(s.vol_points, 1)} pts`)
     const reach = this.reach()
     this.spotSlide.input.min = -reach
     this.spotSlide.input.max = reach
     this.spotSlide.set(s.spot_frac, a?.spot ? `${fixed(a.spot * (1 + s.spot_frac), 2)}  ${signed(100 * s.spot_frac, 2)} %` : "–")
-    this.root.classList.toggle("what-if", !!(s.when_frac || s.vol_points || s.spot_frac))
+    for (const [part, v] of [[this.when, s.when_frac], [this.vol, s.vol_points], [this.spotSlide, s.spot_frac]]) part.root.classList.toggle("moved", !!v)
   }
 
   reach() {
@@ -378,18 +378,18 @@ class Page {
       fix.addEventListener("click", () => this.send("fix", {index: this.place(), entry_usd: isFixed ? null : s.cost}))
       const out = node("div", "block", box)
       title(out, s.is_exact ? "At expiry" : "At the first expiry, by model")
-      line(out, "Max profit", s.best === "unlimited" ? "unlimited" : signed(s.best, 0), s.best === "unlimited" ? "up" : tone(s.best))
-      line(out, "Max loss", s.worst === "unlimited" ? "unlimited" : signed(s.worst, 0), s.worst === "unlimited" ? "down" : tone(s.worst))
+      line(out, "Max profit", s.best === "unlimited" ? "unlimited" : cents(s.best), s.best === "unlimited" ? "up" : tone(s.best))
+      line(out, "Max loss", s.worst === "unlimited" ? "unlimited" : cents(s.worst), s.worst === "unlimited" ? "down" : tone(s.worst))
       const ratio = typeof s.best === "number" && typeof s.worst === "number" && s.worst < 0 && s.best > 0 ? (s.best / -s.worst).toFixed(2) : "–"
       line(out, "Profit / loss", ratio)
       const spot = this.answer.spot
       s.break_evens.forEach((b, i) => line(out, i ? "" : s.break_evens.length > 1 ? "Break-evens" : "Break-even", `${fixed(b, 2)}`, "", spot ? `${signed(100 * (b / spot - 1), 2)} %` : ""))
       if (!s.break_evens.length) line(out, "Break-even", "–")
       line(out, "Chance of profit", s.p_profit == null ? "–" : `${(100 * s.p_profit).toFixed(1)} %`, "", s.p_vol == null ? "" : `IV ${pct(s.p_vol)}`)
-      if (s.exit ?? s.prices.exit != null) line(out, "Closing at once", money(-s.prices.exit))
+      if (s.prices.exit != null) line(out, "Closing at once", `${fixed(Math.abs(s.prices.exit), 2)}`, "", s.prices.exit >= 0 ? "received" : "paid")
       const g = s.greeks, then = node("div", "block", box)
       title(then, c.when_frac || c.vol_points || c.spot_frac ? "What if" : "Now")
-      line(then, "Profit / loss", signed(s.profit, 0), tone(s.profit))
+      line(then, "Profit / loss", cents(s.profit), tone(s.profit))
       line(then, "Delta", signed(g?.delta_usd, 1), "", "USD / 1 %")
       line(then, "", signed(g?.delta_shares, 1), "", "shares")
       line(then, "Gamma", signed(g?.gamma_usd, 1), "", "USD Δ / 1 %")
@@ -742,6 +742,7 @@ function signed(v, d) {
   const text = Math.abs(v).toLocaleString("en-US", {minimumFractionDigits: d, maximumFractionDigits: d})
   return Number(Math.abs(v).toFixed(d)) === 0 ? text : (v > 0 ? "+" : "−") + text
 }
+function cents(v) { return signed(v, Math.abs(v) < 10_000 ? 2 : 0) }
 function money(v) { return v == null ? "–" : `${fixed(Math.abs(v), 2)} ${v >= 0 ? "debit" : "credit"}` }
 function whole(v) { return v === 0 ? "0" : (v > 0 ? "+" : "−") + Math.abs(v).toLocaleString("en-US", {maximumFractionDigits: Math.abs(v) < 10 ? 1 : 0}) }
 function short(v) { return v.toLocaleString("en-US", {maximumFractionDigits: 2}) }
