@@ -71,7 +71,7 @@ def tile_map(priced: PricedChain, smile: Smile | None, ask: TileAsk) -> dict[str
         "strategy": ask.strategy, "right": ask.right, "key": ask.key, "vix": ask.vix,
         "forward": e.forward.forward_usd if math.isfinite(e.forward.forward_usd) else None,
         "ranking": [_line(c, old) for c in chosen.candidates[:12]] if chosen else [],
-        "notes": _notes(ask, smile, chosen.notes if chosen else ()),
+        "notes": _notes(ask, smile, chosen.notes if chosen else (), old),
         "looked_at": f"{chosen.n_tiles:,} looked at, {sum(chosen.left_out.values()):,} left out" if chosen else "",
         "left_out": dict(chosen.left_out) if chosen else {},
     }  # fmt: skip
@@ -164,6 +164,11 @@ class _Legacy:
         net = [] if self._exposure is None else self._exposure.strikes
         self._net = {float(row["strike"]): float(row["net_gex"]) for row in net if math.isfinite(row["net_gex"])}
 
+    @property
+    def trouble(self) -> str:
+        """Why the gamma levels that it needs are not known; '' where they are."""
+        return "no spot" if self._exposure is None else self._exposure.profile.reason
+
     def score(self, key: str, right: str) -> legacy.LegacyScore | None:
         if (key, right) not in self._held:
             self._held[key, right] = self._score(key, right)
@@ -210,12 +215,14 @@ def _line(c: Candidate, old: _Legacy | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _notes(ask: TileAsk, smile: Smile | None, said: tuple[str, ...]) -> list[str]:
+def _notes(ask: TileAsk, smile: Smile | None, said: tuple[str, ...], old: _Legacy | None) -> list[str]:
     out = list(said)
     if smile is None and ask.key in ("theo", "edge"):
         out.append("no smile: too few strikes are quoted well enough, or the fit allows arbitrage; nothing theoretical can be told")
     if ask.key == "legacy" and ask.vix is None:
         out.append("the old score needs VIX: type it; without it there is none")
+    if ask.key == "legacy" and old is not None and old.trouble:
+        out.append(f"no old score without a zero-gamma level: {old.trouble}")
     if ask.strategy != "butterfly" and ask.key == "legacy":
         out.append("the old score is of butterflies alone")
     return list(dict.fromkeys(out))

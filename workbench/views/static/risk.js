@@ -339,7 +339,7 @@ class Page {
   }
 
   drawSliders() {
-    const s = this.model.controls.scenario, a = this.answer
+    const s = this.model.controls.scenario, a = this.answer?.symbol === this.model.controls.symbol ? this.answer : null
     this.when.set(s.when_frac, a?.horizon_hours ? `${s.when_frac ? a.then : "now"}` : "–")
     this.when.root.title = a?.horizon_hours ? `From now to ${a.horizon}, the first expiry of what is shown; New York` : ""
     this.vol.set(s.vol_points, `${signed(s.vol_points, 1)} pts`)
@@ -406,14 +406,14 @@ class Page {
   }
 
   drawTiles(isForced) {
-    const t = this.answer?.tiles
+    const t = this.answer?.symbol === this.model.controls.symbol ? this.answer.tiles : null
     const c = this.model.controls.tiles
     this.strategy.value = c.strategy
     this.tileKey.value = c.key
     this.tileRight.choose(c.right, true)
     if (document.activeElement !== this.vix && this.root.getRootNode().activeElement !== this.vix) this.vix.value = c.vix ?? ""
     this.vix.parentNode.style.display = c.strategy === "butterfly" ? "" : "none"
-    if (!t) { put(this.tileNote, this.answer?.status ?? "Loading…"); keep(this.grid, "none", () => {}); keep(this.ranking, "none", () => {}); return }
+    if (!t) { put(this.tileNote, this.answer?.status || "Loading…"); this.tileShape = null; keep(this.grid, "none", () => {}); keep(this.ranking, "none", () => {}); return }
     put(this.tileNote, [`${dayText(t.expiry)} ${t.root}, ${UNITS[t.key]}`, t.looked_at, ...t.notes].filter(Boolean).join(" · "))
     this.tileNote.title = [this.tileNote.textContent, ...Object.entries(t.left_out).map(([why, n]) => `${n} ${why}`)].join("\n")
     keep(this.grid, JSON.stringify([t.strikes, t.widths, t.strategy]), () => this.layTiles(t))
