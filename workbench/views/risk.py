@@ -221,7 +221,7 @@ class RiskPage:
         self._put(self.active, Held(replace(held.structure, legs=tuple(legs)), held.is_shown))
 
     def _do_add_leg(self, value: Any) -> None:
-        """Add a leg to the active structure, a copy of its last with another strike; or begin one."""
+        """Add a contract, or shares, to the active structure; begin one where there is none on this underlying."""
         symbol = str(value["symbol"])
         leg = Leg(None if symbol == self.symbol else OptionContract.parse(symbol), "sell" if value.get("side") == "sell" else "buy",
                   int(value.get("qty") or (SHARES_PER_CONTRACT if symbol == self.symbol else 1)))  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -26,7 +26,6 @@ from workbench.sessions import SessionCalendar
 from workbench.types import NS_PER_S
 
 BASES = ("mid", "natural", "theo", "entry")
-MAX_QUOTE_AGE_S = 60.0
 N_SPOTS = 121  # a leg with early exercise that the kernel does not reach costs 1 ms at each
 
 
@@ -146,7 +145,7 @@ class Drawn:
 
 
 def drawn(held: Held, market: Market, basis: str) -> Drawn:
-    """Return a structure with quotes, prices and its plan. A fixed entry stands wherever there is one, unless another basis is asked."""
+    """Return a structure with quotes, prices and its plan. `basis`: one of BASES."""
     quotes = quotes_of(held.structure, market)
     quoted = prices(held.structure, quotes)
     cost = cost_of(held, quoted, basis)
@@ -263,11 +262,6 @@ def _leg(leg: Leg, quote: LegQuote, market: Market, k: int, plan: Plan) -> dict[
         "expiry": contract.expiry.isoformat(), "root": contract.root, "status": status,
         "delta": None if found is None else _n(float(found[0].greeks.delta[found[1]])),
     }  # fmt: skip
-
-
-def fixed(held: Held, entry_usd: float | None) -> Held:
-    """Return the structure entered for a price; None lets it float again."""
-    return replace(held, entry_usd=entry_usd)
 
 
 def _n(x: float | None) -> float | None:
