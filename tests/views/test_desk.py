@@ -152,7 +152,7 @@ def test_the_watchlist_of_yesterday_is_followed_again_and_an_unknown_line_says_w
     desk.list_view._send_msg = lambda message: [sent.setdefault(symbol, {}).update(line) for symbol, line in message["lines"].items()]
     for _ in range(3):
         desk.list_view.tick()
-        for asked in desk.list_view._watches.values():
+        for asked in desk.list_view._asking._asked.values():
             asked.exception(10)
     assert "NVDA" in hub.watched()
     assert sent["NVDA"]["last"] is not None

@@ -27,6 +27,7 @@ from workbench.log import mask_handlers
 from workbench.views import auth, guard, theme
 from workbench.views.desk import Desk
 from workbench.views.exposure import ExposurePage, shared_histories
+from workbench.views.matrix import Matrix
 from workbench.views.places import FullPage, shared_places
 from workbench.views.risk import RiskPage
 from workbench.views.shelf import Shelf, shared_shelf
@@ -81,6 +82,16 @@ def exposure_page(engine: Engine, settings: Settings) -> Any:
     return _shown(settings, build)
 
 
+def matrix_page(engine: Engine, settings: Settings) -> Any:
+    """Return the matrix of the present browser session, as `desk_page` the desk."""
+
+    def build(query: dict[str, str]) -> Page:
+        matrix = Matrix(engine.hub, _shelf(settings), query)
+        return Page(matrix.shell, matrix.look.theme, matrix.start)
+
+    return _shown(settings, build)
+
+
 def structures_page(engine: Engine, settings: Settings) -> Any:
     """Return the risk graph of the present browser session, as `desk_page` the desk."""
 
@@ -91,7 +102,7 @@ def structures_page(engine: Engine, settings: Settings) -> Any:
     return _shown(settings, build)
 
 
-PAGES = {"desk": desk_page, "exposure": exposure_page, "structures": structures_page}  # address -> what is there
+PAGES = {"desk": desk_page, "matrix": matrix_page, "exposure": exposure_page, "structures": structures_page}  # address -> what is there
 
 
 class Page(NamedTuple):

@@ -7,7 +7,6 @@ Floor 8.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ from panel.custom import JSComponent
 
 from workbench.errors import WorkbenchError
 from workbench.hub.series import Series
+from workbench.views.asking import Asking
 from workbench.views.labels import decimals_of, label_of, short_label
 from workbench.views.models import WatchlistModel
 
 STATIC = Path(__file__).parent / "static"
 LINES_PER_TICK = 4  # whole lines computed in one tick; the others follow in the next
 SPARK_BARS = 78  # five-minute bars of one regular session
-_WATCHES = ThreadPoolExecutor(max_workers=1, thread_name_prefix="watchlist")
 FIELDS = ("last", "change", "change_pct", "gap_pct", "volume", "relative_volume")
 
 
@@ -42,7 +41,7 @@ class Watchlist(JSComponent):
         self._next = 0
         self._sent: dict[str, dict[str, Any]] = {}  # symbol -> what the browser shows
         self._series: dict[str, Series] = {}  # symbol -> its one-minute series
-        self._watches: dict[str, Future[None]] = {}  # symbol -> the asking for it, for those kept from another day
+        self._asking = Asking(hub)  # for symbols kept from another day
         super().__init__(sizing_mode="stretch_both", **params)
         model.param.watch(lambda *_: self._relist(), ["symbols"])
         self._relist()
@@ -68,21 +67,13 @@ class Watchlist(JSComponent):
     def _line(self, symbol: str) -> dict[str, Any]:
         """Return the whole line of a symbol; one that is not watched yet is asked for."""
         if symbol not in self._hub.watched():
-            return {"trouble": self._ask_for(symbol)}
+            return {"trouble": self._asking.ask(symbol)}
         row = self._hub.board(symbol)
         line = {name: _plain(getattr(row, name)) for name in FIELDS}
         line["prev_close"] = _plain(row.prev_close)
         line["decimals"] = decimals_of(row.last or float("nan"))
         line["spark"], line["trouble"] = self._spark(symbol), ""
         return line
-
-    def _ask_for(self, symbol: str) -> str:
-        """Watch a symbol, on another thread since a provider may take its time; return why that failed, '' while it has not."""
-        asked = self._watches.get(symbol)
-        if asked is None:
-            asked = self._watches[symbol] = _WATCHES.submit(self._hub.watch, symbol)
-        error = asked.exception() if asked.done() else None
-        return "" if error is None else str(error)
 
     def _newest(self, symbol: str) -> dict[str, Any]:
         """Return last and change only, from the forming bar."""
@@ -107,7 +98,7 @@ class Watchlist(JSComponent):
         self.lines = [{"symbol": symbol, "label": short_label(symbol), "title": label_of(symbol)} for symbol in self._watchlist.symbols]
         self._sent = {symbol: held for symbol, held in self._sent.items() if symbol in self._watchlist.symbols}
         self._series = {symbol: held for symbol, held in self._series.items() if symbol in self._watchlist.symbols}
-        self._watches = {symbol: held for symbol, held in self._watches.items() if symbol in self._watchlist.symbols}
+        self._asking.keep(self._watchlist.symbols)
 
     def _handle_msg(self, message: dict[str, Any]) -> None:
         """Do what a person did in the list; what makes no sense is answered with one sentence."""
