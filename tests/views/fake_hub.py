@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.clock import ReplayClock
 from workbench.errors import SymbolError
+from workbench.hub.board import session_vwap
 from workbench.hub.series import Cursor, Series
 from workbench.sessions import NY_TZ, Segment, SessionCalendar, to_ns
 from workbench.sources.base import SourceInfo
@@ -132,6 +133,11 @@ class FakeHub:
             symbol=symbol, last=price, change=change, change_pct=None if change is None else 100 * change / prev, gap_pct=0.42, volume=12_345_678.0,
             relative_volume=1.3, day_open=prev, day_high=price, day_low=price, prev_close=prev, ts_ns=self.clock.now_ns(),
         )  # fmt: skip
+
+    def vwap(self, symbol: str, n: int | None = None) -> np.ndarray:
+        update = self.series(symbol, "1m").snapshot()
+        rows = update.rows if update.forming is None else np.concatenate([update.rows, update.forming])
+        return session_vwap(rows, self.calendar, n)
 
     def health(self, symbol: str | None = None) -> FakeHealth:
         self.health_record.ts_ns = self.clock.now_ns()

@@ -46,6 +46,7 @@ class Ladder(JSComponent):
         self._hub, self.model = hub, model or LadderModel()
         self._pace, self._asking = Pace(), Asking(hub)
         self._prints = PrintReader(hub, self.model.symbol)
+        self._counted = self._prints.volume
         self._held: dict[str, Any] = {}  # what the page shows
         self._is_new = True  # the page has to forget what it shows
         self._turns = 0
@@ -78,6 +79,9 @@ class Ladder(JSComponent):
         elif not self._prints.is_open:
             self._prints.open()
         self._prints.read()
+        if self._prints.volume is not self._counted:  # begun anew: by another symbol, a page that was hidden, a market told again
+            self._counted = self._prints.volume
+            self._forget()
         if not self._pace.may_send:
             return
         fresh = {**self._market(), "trouble": trouble}
