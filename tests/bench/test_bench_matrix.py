@@ -69,6 +69,7 @@ def address() -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+        server.stdout.close()
 
 
 @pytest.fixture

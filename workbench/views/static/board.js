@@ -34,6 +34,7 @@ class Board {
     this.dirty = new Set()       // symbols to paint
     this.sort = null             // {key, down}; null: the trader's own order
     this.painted = 0
+    this.flashes = new Flashes()
     this.build()
     model.on("lines", () => this.relist())
     model.on("selected", () => this.mark())
@@ -145,7 +146,7 @@ class Board {
       if (shown[i] === text) return
       const isFirst = shown[i] === undefined || shown[i] === "–"
       shown[i] = cells[i].textContent = text
-      if (c.flash && !isFirst && value != null && before != null && value !== before) flash(cells[i], value > before ? "up" : "down")
+      if (c.flash && !isFirst && value != null && before != null && value !== before) this.flashes.light(cells[i], value > before ? "up" : "down")
       entry[c.key] = value
     })
   }
@@ -193,7 +194,23 @@ class Board {
   }
 }
 
-function flash(el, tone) { el.animate([{background: `color-mix(in srgb, var(--wb-${tone}) 45%, transparent)`}, {}], {duration: 150}) }
+// A changed cell is lit for 150 ms, on and off: an animation of each would be painted anew in every frame.
+class Flashes {
+  constructor() { this.lit = [] }   // [when to end, cell], by time
+  light(el, tone) {
+    el.dataset.flash = tone
+    this.lit.push([el.flashEnd = performance.now() + 150, el])
+    this.timer ??= setTimeout(() => this.sweep(), 150)
+  }
+  sweep() {
+    const now = performance.now()
+    while (this.lit.length && this.lit[0][0] <= now + 4) {
+      const [end, el] = this.lit.shift()
+      if (el.flashEnd === end) delete el.dataset.flash
+    }
+    this.timer = this.lit.length ? setTimeout(() => this.sweep(), this.lit[0][0] - now) : undefined
+  }
+}
 function node(tag, cls, parent, text) {
   const el = document.createElement(tag)
   if (cls) el.className = cls

@@ -26,6 +26,7 @@ class Ladder {
     this.hover = null              // index of the row under the pointer
     this.follow = false
     this.painted = 0
+    this.flashes = new Flashes()
     this.build()
     model.on("msg:custom", (event) => this.told(event?.data ?? event))
     for (const name of ["marks", "label"]) model.on(name, () => this.soon())
@@ -217,8 +218,8 @@ class Ladder {
     const {m} = this, s = row.shown, is = parts != null
     const bidSize = is && parts === at.bid ? size(m.bid_size) : "", askSize = is && parts === at.ask ? size(m.ask_size) : ""
     const fresh = s.parts !== parts
-    set(row, "bidText", bidSize, () => { row.bid.textContent = bidSize; if (!fresh && bidSize) flash(row.bid, "up") })
-    set(row, "askText", askSize, () => { row.ask.textContent = askSize; if (!fresh && askSize) flash(row.ask, "down") })
+    set(row, "bidText", bidSize, () => { row.bid.textContent = bidSize; if (!fresh && bidSize) this.flashes.light(row.bid, "up") })
+    set(row, "askText", askSize, () => { row.ask.textContent = askSize; if (!fresh && askSize) this.flashes.light(row.ask, "down") })
     set(row, "parts", parts, () => { row.price.textContent = is ? this.price(parts) : "" })
     const side = is && parts === at.last ? ["unknown", "buyer", "seller"][m.last_side ?? 0] : ""
     const between = is && at.bid != null && at.ask != null && parts > at.bid && parts < at.ask
@@ -327,7 +328,23 @@ class Ladder {
 
 function set(row, name, value, write) { if (row.shown[name] !== value) { row.shown[name] = value; write() } }
 function put(el, text) { if (el.textContent !== text) el.textContent = text }
-function flash(el, tone) { el.animate([{background: `color-mix(in srgb, var(--wb-${tone}) 55%, transparent)`}, {}], {duration: 150}) }
+// A changed cell is lit for 150 ms, on and off: an animation of each would be painted anew in every frame.
+class Flashes {
+  constructor() { this.lit = [] }   // [when to end, cell], by time
+  light(el, tone) {
+    el.dataset.flash = tone
+    this.lit.push([el.flashEnd = performance.now() + 150, el])
+    this.timer ??= setTimeout(() => this.sweep(), 150)
+  }
+  sweep() {
+    const now = performance.now()
+    while (this.lit.length && this.lit[0][0] <= now + 4) {
+      const [end, el] = this.lit.shift()
+      if (el.flashEnd === end) delete el.dataset.flash
+    }
+    this.timer = this.lit.length ? setTimeout(() => this.sweep(), this.lit[0][0] - now) : undefined
+  }
+}
 function node(tag, cls, parent, text) {
   const el = document.createElement(tag)
   if (cls) el.className = cls
