@@ -51,13 +51,12 @@ class Ladder {
     const head = node("div", "head", this.root)
     this.title = node("b", "title", head)
     this.lastText = node("span", "lastText", head)
-    this.changeText = node("span", "change", head)
     node("i", "fill", head)
     this.followButton = button(head, "Follow", "Keep the market in view by itself, never while the pointer is on the rows", () => { this.follow = !this.follow; this.soon() })
     button(head, "Centre", "Put the market in the middle ( C )", () => this.centre())
     this.warn = node("div", "warn", this.root)
     this.facts = node("div", "facts", this.root)
-    this.fact = Object.fromEntries(["Spread", "Mid", "High", "Low", "VWAP", "Volume", "Quote", "Break-even"].map((name) => {
+    this.fact = Object.fromEntries(["Spread", "Mid", "High", "Low", "VWAP", "Volume", "Change", "Quote", "Break-even"].map((name) => {
       const box = node("div", "fact", this.facts)
       node("span", "name", box, name)
       return [name, node("span", "value", box)]
@@ -189,7 +188,7 @@ class Ladder {
     if (this.top == null && n) this.centre()
     this.followMarket(n)
     this.paintHead()
-    const bid = this.row(m.bid), ask = this.askRow(m.ask), last = this.row(m.last)
+    const bid = this.row(m.bid), ask = this.askRow(m.ask), last = this.row(m.last ?? m.close)
     const tags = this.tagged(), marks = this.marked()
     const keys = []
     for (let parts = this.top, i = 0; i < n && parts != null; i += 1, parts = this.below(parts)) keys.push(parts > 0 ? parts : null)
@@ -203,7 +202,7 @@ class Ladder {
     this.paintEdges(keys, bid, ask, last, marks)
     const why = m.trouble || (m.mode === "CLOSED" ? "The market is closed, and nothing is known of this symbol." : `Waiting for the first quote or print of ${this.model.label} …`)
     put(this.empty, this.top == null || m.trouble ? why : "")
-    this.empty.classList.toggle("on", this.top == null || !!m.trouble)
+    this.empty.classList.toggle("told", this.top == null || !!m.trouble)
     this.empty.classList.toggle("bad", !!m.trouble)
   }
 
@@ -221,7 +220,7 @@ class Ladder {
     set(row, "bidText", bidSize, () => { row.bid.textContent = bidSize; if (!fresh && bidSize) this.flashes.light(row.bid, "up") })
     set(row, "askText", askSize, () => { row.ask.textContent = askSize; if (!fresh && askSize) this.flashes.light(row.ask, "down") })
     set(row, "parts", parts, () => { row.price.textContent = is ? this.price(parts) : "" })
-    const side = is && parts === at.last ? ["unknown", "buyer", "seller"][m.last_side ?? 0] : ""
+    const side = is && parts === at.last ? m.last == null ? "untold" : ["unknown", "buyer", "seller"][m.last_side ?? 0] : ""
     const between = is && at.bid != null && at.ask != null && parts > at.bid && parts < at.ask
     const cls = `row${is && parts === at.bid ? " best-bid" : ""}${is && parts === at.ask ? " best-ask" : ""}${between ? " inside" : ""}${is && at.ask != null && parts > at.ask ? " over" : ""}${is && at.bid != null && parts < at.bid ? " under" : ""}${side ? ` last ${side}` : ""}${is && parts % this.major(parts) === 0 ? " major" : ""}${at.marks ? " marked" : ""}${this.rows[this.hover] === row ? " hover" : ""}`
     set(row, "cls", cls, () => { row.el.className = cls })
@@ -272,7 +271,7 @@ class Ladder {
       const own = [...marks].filter(([parts]) => isMarked(parts)).flatMap(([, list]) => list)
       const text = [isOut ? `${arrow} market ${exact(this.market)}` : "", own.length ? `${arrow} ${own.slice(0, 3).map((k) => `${this.markText(k)} ${exact(k.price)}`).join(", ")}` : ""].filter(Boolean).join("   ")
       put(el, text)
-      el.classList.toggle("on", !!text)
+      el.classList.toggle("told", !!text)
       el.classList.toggle("market", isOut)
       el.title = "Put the market in the middle ( C )"
     }
@@ -285,8 +284,8 @@ class Ladder {
     const m = this.m, d = m.decimals ?? 2, last = m.last ?? m.close
     put(this.title, this.model.label)
     put(this.lastText, last == null ? "–" : `${exact(last, d)}${m.last_size == null ? "" : ` × ${count(m.last_size)}`}`)
-    put(this.changeText, m.change == null ? "" : `${signed(m.change, d)}  ${signed(m.change_pct, 2)} %`)
-    this.changeText.className = `change ${m.change > 0 ? "buyer" : m.change < 0 ? "seller" : ""}`
+    put(this.fact.Change, m.change == null ? "–" : `${signed(m.change, d)}  ${signed(m.change_pct, 2)} %`)
+    this.fact.Change.className = `value ${m.change > 0 ? "buyer" : m.change < 0 ? "seller" : ""}`
     const bad = OLD.has(m.mode)
     put(this.warn, bad ? `${m.mode}${m.reason ? `: ${m.reason}` : ""}` : "")
     this.warn.classList.toggle("on", bad)
