@@ -6,7 +6,6 @@ The engine is built once a process and cached; every browser session reads the s
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import signal
 import socket
@@ -182,7 +181,7 @@ def server(
     """Return a Bokeh server of all apps that is bound to its port, behind the door; `start` it, then its `io_loop`."""
     pn.extension()
     gate = gate or guard.desk_gate(settings, port, address)
-    apps = {name: functools.partial(page, engine, settings) for name, page in PAGES.items()}
+    apps = {name: _app(page, engine, settings) for name, page in PAGES.items()}
     running = pn.serve(
         {"/": apps["desk"], **apps},
         port=port,
@@ -199,6 +198,10 @@ def server(
     application.websocket_origins.update(origin.partition("://")[2] for origin in gate.origins)  # as the gate: exact names
     guard.stand_before(application, gate)
     return running
+
+
+def _app(page: Callable[[Engine, Settings], Any], engine: Engine, settings: Settings) -> Callable[[], Any]:
+    return lambda: page(engine, settings)  # Panel asks an app for its name, which a partial has none of
 
 
 def _behind(gate: Gate, settings: Settings) -> dict[str, Any]:
