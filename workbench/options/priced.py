@@ -215,7 +215,7 @@ def _priced(
 ) -> PricedChain:
     """Return everything in one place, with the columns that need no more than mid, strike and the spot of `reference` [USD]."""
     rows = chain.rows
-    mid, spread = _mid_and_spread(rows)
+    mid, spread = mid_and_spread(rows)
     closed = tuple(_closed(expiry, rows, status, vols.vol, mid) for expiry in expiries)
     cp = np.where(rows["right"] == "C", 1.0, -1.0)
     with np.errstate(all="ignore"):  # a strike or spot that is not there gives NaN
@@ -325,7 +325,7 @@ def _forward_of_pairs(fair: np.ndarray, rate: float, years: float) -> Forward:
     return parity_forward(strikes, *sides, math.exp(rate * years), years)
 
 
-def _mid_and_spread(rows: np.ndarray) -> tuple[Floats, Floats]:
+def mid_and_spread(rows: np.ndarray) -> tuple[Floats, Floats]:
     """Return mid and spread where somebody bids, somebody offers and the two do not cross; a stale quote has its own still."""
     bid, ask = rows["bid"], rows["ask"]
     is_two_sided = (bid > 0) & (ask >= bid) & np.isfinite(ask)
