@@ -6,6 +6,7 @@ the next turn goes on. Floor 8.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,9 +20,10 @@ from workbench.errors import StoreError, SymbolError, TimeframeError, WorkbenchE
 from workbench.types import TIMEFRAMES, check_symbol
 from workbench.views import theme
 from workbench.views.chart import CandleChart
+from workbench.views.dock import TABS, Dock
 from workbench.views.health_strip import HealthStrip
 from workbench.views.labels import label_of
-from workbench.views.models import ChartModel, LookModel, WatchlistModel, normal_symbol
+from workbench.views.models import ChartModel, LookModel, Selection, WatchlistModel, normal_symbol
 from workbench.views.notes import unfit_timeframes
 from workbench.views.shelf import Shelf
 from workbench.views.studies import parse_study
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 FRAME_MS = 50
-BOARD_EVERY, HEALTH_EVERY = 5, 5  # frames
+BOARD_EVERY, HEALTH_EVERY, DOCK_EVERY = 5, 5, 2  # frames
 ASLEEP_FRAMES = 20  # without a sign of painting: the tab is hidden or frozen
 CHART_PREFS = ("symbol", "timeframe", "studies", "is_regular_only")  # remembered of each chart
 LAYOUTS = (1, 2, 4)  # charts on one page
@@ -56,6 +58,9 @@ class DeskShell(JSComponent):
     charts = Children(doc="One, two or four charts.")
     watchlist = Child(doc="Left column.")
     strip = Child(doc="Right end of the top bar, and the replay row.")
+    docked = Children(doc="Right column: the view of the tab that is open, or nothing.")
+    dock = param.String("", doc="Tab of the right column that is open; '' while it is closed.")
+    tabs = param.List(default=[[tab.name, tab.title, tab.key] for tab in TABS], doc="Tabs of the right column: name, title, key.")
     active = param.Integer(0, doc="Chart that the top bar speaks of.")
     symbol = param.String("", doc="Symbol of the active chart.")
     label = param.String("", doc="The same, as people say it.")
@@ -72,7 +77,7 @@ class DeskShell(JSComponent):
     health = param.Dict(default={}, doc="For the drawer and the frame.")
     layout = param.Integer(1, doc="How many charts are shown.")
     drawer = param.Boolean(False, doc="Whether the drawer is open.")
-    widths = param.Dict(default={}, doc="Width of the watchlist, height of the drawer [px].")
+    widths = param.Dict(default={}, doc="Widths of the watchlist and the right column, height of the drawer [px].")
 
     _esm = STATIC / "desk.js"
     _render_policy = "manual"
@@ -107,6 +112,8 @@ class Desk:
         self.watched = WatchlistModel(symbols=self._first_symbols())
         self.models = [ChartModel()]
         self._restore_charts(kept, query or {})
+        self.selection = Selection()
+        self.dock = Dock(hub, self.selection, self.shelf, on_levels=self._show_all_levels)
         self.charts = [self._new_chart(model) for model in self.models]
         self.list_view = Watchlist(hub, self.watched, self._select)
         self.strip = HealthStrip(hub)
@@ -117,6 +124,7 @@ class Desk:
         self.shell.on_message = self._on_message
         self._follow()
         self._sync()
+        self._open_dock(kept.get("dock"))
 
     # -- running -----------------------------------------------------------------------------------------------------------
 
@@ -130,6 +138,7 @@ class Desk:
         callback, self._callback = self._callback, None
         if callback is not None and callback.running:
             callback.stop()
+        self.dock.stop()
 
     def tick(self) -> None:
         """Bring every view up to date. A tab that sleeps gets nothing: an hour of messages would have to be worked off on waking."""
@@ -140,6 +149,8 @@ class Desk:
             self._behind = self._behind + 1 if any(chart.is_behind for chart in self.charts) else 0
             if self._behind > ASLEEP_FRAMES:
                 return
+            if self._turn % DOCK_EVERY == 0:
+                self._guarded(self.dock.tick)
             if self._turn % BOARD_EVERY == 0:
                 self._guarded(self.list_view.tick)
             if self._turn % HEALTH_EVERY == 2:
@@ -181,7 +192,13 @@ class Desk:
         return chart
 
     def _show_levels(self, chart: CandleChart, model: ChartModel) -> None:
-        chart.set_levels([{**level, "is_own": True} for level in self.shelf.levels(model.symbol)])
+        """Show levels drawn by hand, and on the underlying's chart those of the right column."""
+        carried = self.dock.levels if model.symbol == self.selection.underlying else []
+        chart.set_levels([*({**level, "is_own": True} for level in self.shelf.levels(model.symbol)), *carried])
+
+    def _show_all_levels(self) -> None:
+        for chart, model in zip(self.charts, self.models, strict=True):
+            self._show_levels(chart, model)
 
     def _keep_levels(self, model: ChartModel, levels: list[dict[str, Any]]) -> None:
         own = [{name: level[name] for name in ("id", "price", "label")} for level in levels if level.get("is_own")]
@@ -206,6 +223,18 @@ class Desk:
         for model in self.models:
             if model is not self.active and model.symbol != self.active.symbol:
                 model.show(self.active.symbol)
+
+    def _follow_selection(self) -> None:
+        """Show what was selected in the right column on the active chart; the others stay, so that the underlying can stand beside it."""
+        if self.active.symbol != self.selection.symbol:
+            self.active.show(self.selection.symbol)
+            self._keep_prefs()
+        self._show_all_levels()
+
+    def _open_dock(self, name: Any) -> None:
+        """Open a tab of the right column; '' or one that there is not closes it."""
+        view = self.dock.show(str(name or ""))
+        self.shell.param.update(docked=[] if view is None else [view], dock=self.dock.shown)
 
     def _select(self, symbol: str) -> None:
         self._show(symbol=symbol)
@@ -247,6 +276,8 @@ class Desk:
             self.shell.active = max(0, min(int(value or 0), len(self.models) - 1))
         elif kind == "drawer":
             self.shell.drawer = bool(value)
+        elif kind == "dock":
+            self._open_dock(value)
         elif kind == "widths":
             self.shell.widths = _sizes(value)
         elif kind == "play":
@@ -260,6 +291,8 @@ class Desk:
         if not hasattr(self, "shell"):
             return
         self.list_view.selected = self.active.symbol
+        with contextlib.suppress(WorkbenchError):  # what is no symbol is said by the chart
+            self.selection.select(self.active.symbol)
         colours = theme.tokens(self.look.theme, self.look.palette)
         self.shell.param.update(
             symbol=self.active.symbol, label=label_of(self.active.symbol),
@@ -284,7 +317,10 @@ class Desk:
 
     def _first_symbols(self) -> list[str]:
         kept = [symbol for symbol in self.shelf.read("watchlist", []) if isinstance(symbol, str)]
-        return kept if self.shelf.knows("watchlist") else list(self.hub.watched())
+        if self.shelf.knows("watchlist"):
+            return kept
+        watched = self.hub.watched()
+        return [symbol for symbol in watched if not symbol.startswith("O:")] or list(watched)  # contracts come from chains, by hundreds
 
     def _restore_charts(self, kept: dict[str, Any], query: Mapping[str, str]) -> None:
         charts = kept.get("charts") if isinstance(kept.get("charts"), list) else []
@@ -322,6 +358,7 @@ class Desk:
     def _follow(self) -> None:
         self.watched.param.watch(lambda *_: self._store(lambda: self.shelf.write("watchlist", self.watched.symbols)), ["symbols"])
         self.look.param.watch(lambda *_: self._sync(), ["theme", "palette"])
+        self.selection.param.watch(lambda *_: self._follow_selection(), ["underlying", "contract"])
 
     def _follow_others(self) -> None:
         """Take over what another window changed: levels and the watchlist are the same on every screen.
@@ -343,6 +380,7 @@ class Desk:
     def _keep_prefs(self) -> None:
         prefs = {
             "theme": self.look.theme, "palette": self.look.palette, "drawer": self.shell.drawer, "widths": self.shell.widths,
+            "dock": self.dock.shown,
             "charts": [{name: getattr(model, name) for name in CHART_PREFS} for model in self.models],
         }  # fmt: skip
         self._store(lambda: self.shelf.write("prefs", prefs))

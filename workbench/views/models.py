@@ -5,7 +5,8 @@ from __future__ import annotations
 import param
 
 from workbench.errors import SymbolError, TimeframeError, choices
-from workbench.types import TIMEFRAMES, check_symbol
+from workbench.options.structures import underlying_of
+from workbench.types import TIMEFRAMES, OptionContract, check_symbol
 from workbench.views.theme import PALETTES, THEMES
 
 MAX_WATCHED = 200
@@ -61,6 +62,27 @@ class WatchlistModel(param.Parameterized):
             return None
         at = self.symbols.index(symbol) if symbol in self.symbols else (-1 if step > 0 else len(self.symbols))
         return self.symbols[max(0, min(at + step, len(self.symbols) - 1))]
+
+
+class Selection(param.Parameterized):
+    """What every view of a desk speaks of: an underlying, and the contract and legs chosen from its chain."""
+
+    underlying = param.String("SPY", doc="Symbol whose chain is shown.")
+    contract = param.String("", doc="Option selected, 'O:SPY241220P00720000'; '' when the underlying itself is.")
+    legs = param.List(default=[], doc="Legs picked: (symbol, contracts; below 0 sold).")
+
+    @property
+    def symbol(self) -> str:
+        """What a chart shows."""
+        return self.contract or self.underlying
+
+    def select(self, symbol: str) -> None:
+        """Select a symbol of any kind; SymbolError when it is none. Legs belong to one underlying."""
+        wanted = check_symbol(normal_symbol(symbol))
+        is_option = wanted.startswith("O:")
+        underlying = underlying_of(OptionContract.parse(wanted).root.rstrip("0123456789")) if is_option else wanted
+        legs = self.legs if underlying == self.underlying else []
+        self.param.update(underlying=underlying, contract=wanted if is_option else "", legs=legs)
 
 
 class LookModel(param.Parameterized):

@@ -24,9 +24,13 @@ from workbench.engine import Engine
 from workbench.errors import PortInUseError
 from workbench.log import mask_handlers
 from workbench.views import auth, guard, theme
+from workbench.views.app_page import AppPage
+from workbench.views.chain import ChainView
+from workbench.views.chain_grid import NAMES
 from workbench.views.desk import Desk
 from workbench.views.exposure import ExposurePage, shared_histories
 from workbench.views.matrix import Matrix
+from workbench.views.models import Selection
 from workbench.views.places import FullPage, shared_places
 from workbench.views.risk import RiskPage
 from workbench.views.shelf import Shelf, shared_shelf
@@ -71,6 +75,18 @@ def desk_page(engine: Engine, settings: Settings) -> Any:
     return _shown(settings, build)
 
 
+def chain_page(engine: Engine, settings: Settings) -> Any:
+    """Return the option chain of the present browser session, as `desk_page` the desk."""
+
+    def build(query: dict[str, str]) -> Page:
+        selection, columns = Selection(), [name for name in NAMES if name != "break_even"]  # as many as 1366 px hold
+        view = ChainView(engine.hub, selection, _shelf(settings), kept_as="chain_page", first_columns=columns)
+        page = AppPage(engine.hub, view, selection, query)
+        return Page(page, page.theme, page.start)
+
+    return _shown(settings, build)
+
+
 def exposure_page(engine: Engine, settings: Settings) -> Any:
     """Return the exposure view of the present browser session, as `desk_page` the desk."""
 
@@ -101,7 +117,8 @@ def structures_page(engine: Engine, settings: Settings) -> Any:
     return _shown(settings, build)
 
 
-PAGES = {"desk": desk_page, "matrix": matrix_page, "exposure": exposure_page, "structures": structures_page}  # address -> what is there
+# address -> what is there
+PAGES = {"desk": desk_page, "chain": chain_page, "matrix": matrix_page, "exposure": exposure_page, "structures": structures_page}
 
 
 class Page(NamedTuple):

@@ -2,6 +2,7 @@
 // comes as parameters; what a person does goes to the server as one message each.
 
 const KEYS = {1: "1m", 2: "2m", 3: "3m", 4: "5m", 5: "15m", 6: "30m", 7: "1h", 8: "4h", 9: "1d"}
+const LIST_PX = 190, CHART_PX = 704          // least widths: of the watchlist, and of chart and grips
 const HELP = [
   ["/", "symbol search"], ["1 … 9", "1m 2m 3m 5m 15m 30m 1h 4h 1D"], ["↑ ↓", "through the watchlist"], ["← →", "move the chart (Shift: a page)"], ["+ −", "zoom"], ["End", "go to the newest bar"],
   ["H", "draw a horizontal level: click where it belongs; drag it, or × at its right end"], ["I", "indicators"], ["E", "regular hours only, or extended"], ["P", "chart as PNG"], ["T", "dark or light"], ["D", "drawer: health of the data"],
@@ -33,6 +34,8 @@ class Desk {
     model.on("drawer", () => this.drawDrawer())
     model.on("widths", () => this.drawWidths())
     model.on("charts", () => this.place())
+    model.on("docked", () => this.placeDock())
+    model.on("dock", () => this.drawDock())
     model.on("msg:custom", (event) => this.told(event?.data ?? event))
     this.onResize = () => this.drawWidths()
     window.addEventListener("resize", this.onResize)
@@ -46,7 +49,8 @@ class Desk {
     window.addEventListener("workbench:replay", this.onReplay)
     this.colour()
     this.draw()
-    this.drawWidths()
+    this.placeDock()
+    this.drawDock()
     this.drawDrawer()
     this.drawHealth()
     if (model.greeting) this.told({say: model.greeting})
@@ -88,6 +92,10 @@ class Desk {
     this.grip = node("div", "grip", middle)
     this.drags(this.grip, "watchlist")
     this.main = node("div", "main", middle)
+    this.gripR = node("div", "grip dock-grip", middle)
+    this.drags(this.gripR, "dock")
+    this.side = node("div", "dock", middle)
+    this.buildDock()
     this.bottom = node("div", "bottom", r)
     this.gripY = node("div", "gripY", this.bottom)
     this.drags(this.gripY, "drawer")
@@ -95,7 +103,8 @@ class Desk {
     this.gone = node("div", "gone", r, "The desk's server does not answer: everything on this page is old. Start it again; the page reloads when it is back.")
     this.toasts = node("div", "toasts", r)
     this.help = node("div", "help", r)
-    this.help.innerHTML = `<div><h2>Keys</h2><dl>${HELP.map(([k, t]) => `<dt>${k.split(" ").filter(Boolean).map((x) => `<kbd>${x}</kbd>`).join(" ")}</dt><dd>${t}</dd>`).join("")}</dl><p>${MOUSE}</p></div>`
+    const help = [...HELP.slice(0, -2), ...this.model.tabs.map(([, title, key]) => [key.toUpperCase(), `right column: ${title.toLowerCase()}`]), ...HELP.slice(-2)]
+    this.help.innerHTML = `<div><h2>Keys</h2><dl>${help.map(([k, t]) => `<dt>${k.split(" ").filter(Boolean).map((x) => `<kbd>${x}</kbd>`).join(" ")}</dt><dd>${t}</dd>`).join("")}</dl><p>${MOUSE}</p></div>`
     this.help.addEventListener("click", () => this.help.classList.remove("on"))
   }
 
@@ -123,11 +132,33 @@ class Desk {
     this.draw1 = button(this.bar, "Level", "Draw a horizontal level ( H )", () => this.chart({do: "level", on: true}))
     node("i", "sep", this.bar)
     this.layouts = [1, 2, 4].map((n) => button(this.bar, icon({1: "one", 2: "two", 4: "four"}[n]), {1: "One chart", 2: "Two charts", 4: "Four charts"}[n], () => this.send("layout", n)))
+    this.opener = button(this.bar, icon("dock"), `Right column: ${this.model.tabs.map(([, title, key]) => `${title.toLowerCase()} ( ${key.toUpperCase()} )`).join(", ")}`, () => this.toggleDock())
     button(this.bar, "PNG", "Chart as picture ( P )", () => this.chart({do: "png"}))
     this.sun = button(this.bar, icon("theme"), "Dark or light ( T )", () => this.flip())
     this.eye = button(this.bar, icon("palette"), "Colours of up and down: teal and red, or blue and orange", () => this.send("look", {palette: this.model.palette === "teal" ? "blue" : "teal"}))
     button(this.bar, "?", "Keys ( ? )", () => this.help.classList.toggle("on"))
     this.strip = node("div", "strip-slot", this.bar)
+  }
+
+  buildDock() {
+    const head = node("div", "tabs", this.side)
+    this.tabs = this.model.tabs.map(([name, title, key]) => Object.assign(button(head, title, `${title} ( ${key.toUpperCase()} )`, () => this.send("dock", name)), {name}))
+    node("i", "fill", head)
+    button(head, "×", "Close this column", () => this.send("dock", ""))
+    this.slot = node("div", "slot", this.side)
+  }
+  toggleDock(name) {
+    const last = this.lastTab ?? this.model.tabs[0]?.[0]
+    this.send("dock", name ? (this.model.dock === name ? "" : name) : this.model.dock ? "" : last)
+  }
+  placeDock() { this.slot.replaceChildren(...(this.model.get_child("docked") ?? []).filter(Boolean)) }
+  drawDock() {
+    const {dock} = this.model
+    this.lastTab = dock || this.lastTab
+    this.root.classList.toggle("docked", !!dock)
+    this.opener.classList.toggle("on", !!dock)
+    for (const tab of this.tabs) tab.classList.toggle("on", tab.name === dock)
+    this.drawWidths()
   }
 
   buildMenu() {
@@ -286,7 +317,11 @@ class Desk {
     const w = this.model.widths
     if (this.dragging) return
     const left = w.watchlist ?? (window.innerWidth >= 1800 ? 440 : 384)          // as wide as on the big screen, it would hide the chart on a small one
-    this.root.style.setProperty("--left", `${Math.max(190, Math.min(left, window.innerWidth - 704))}px`)
+    const dock = this.model.dock ? this.fitting("dock", w.dock ?? 420) : 0
+    const room = window.innerWidth - CHART_PX - dock
+    this.side.classList.toggle("over", room < LIST_PX)          // too narrow for both: the column lies over the chart
+    this.root.style.setProperty("--dock", `${dock}px`)
+    this.root.style.setProperty("--left", `${Math.max(LIST_PX, Math.min(left, room < LIST_PX ? window.innerWidth - CHART_PX : room))}px`)
     this.root.style.setProperty("--drawer", `${Math.min(w.drawer ?? 246, Math.round(window.innerHeight * 0.6))}px`)
   }
 
@@ -301,6 +336,15 @@ class Desk {
 
   flip() { this.send("look", {theme: this.model.theme === "dark" ? "light" : "dark"}) }
 
+  // A size that leaves the others room.
+  fitting(name, size) {
+    const [least, most] = {
+      watchlist: [LIST_PX, window.innerWidth - CHART_PX - (this.model.dock ? this.side.offsetWidth : 0)], dock: [320, Math.max(320, window.innerWidth - CHART_PX - LIST_PX)],
+      drawer: [80, window.innerHeight * 0.6],
+    }[name]
+    return Math.max(least, Math.min(size, most))
+  }
+
   // -- hands ---------------------------------------------------------------------------------------------------------------
 
   drags(grip, name) {
@@ -308,9 +352,9 @@ class Desk {
       grip.setPointerCapture(e.pointerId)
       this.dragging = true
       const move = (ev) => {
-        const size = name === "watchlist" ? Math.max(190, Math.min(ev.clientX, window.innerWidth - 704)) : Math.max(80, Math.min(window.innerHeight - ev.clientY, window.innerHeight * 0.6))
-        this.root.style.setProperty(name === "watchlist" ? "--left" : "--drawer", `${Math.round(size)}px`)
-        this.size = Math.round(size)
+        const size = {watchlist: ev.clientX, dock: window.innerWidth - ev.clientX, drawer: window.innerHeight - ev.clientY}[name]
+        this.size = Math.round(this.fitting(name, size))
+        this.root.style.setProperty({watchlist: "--left", dock: "--dock", drawer: "--drawer"}[name], `${this.size}px`)
       }
       const up = () => {
         this.dragging = false
@@ -349,6 +393,8 @@ class Desk {
       case "End": this.chart({do: "home"}); return true
       case "?": this.help.classList.toggle("on"); return true
     }
+    const tab = m.tabs.find(([, , key]) => key === e.key.toLowerCase())
+    if (tab) return this.toggleDock(tab[0]), true
     switch (e.key.toLowerCase()) {
       case "h": this.chart({do: "level", on: true}); return true
       case "e": this.send("regular", !m.is_regular_only); return true
@@ -393,6 +439,7 @@ function button(parent, text, title, action) {
 const ICONS = {
   start: '<path d="M3 3h2v10H3zM13 3v10L6 8z"/>', play: '<path d="M4 3l9 5-9 5z"/>', pause: '<path d="M4 3h3v10H4zM9 3h3v10H9z"/>', step: '<path d="M3 3l7 5-7 5zM11 3h2v10h-2z"/>',
   one: '<path d="M2.5 3.5h11v9h-11z" class="line"/>', two: '<path d="M2.5 3.5h11v9h-11zM8 3.5v9" class="line"/>', four: '<path d="M2.5 3.5h11v9h-11zM8 3.5v9M2.5 8h11" class="line"/>',
+  dock: '<path d="M2.5 3.5h11v9h-11z" class="line"/><path d="M9.5 3.5h4v9h-4z"/>',
   theme: '<circle cx="8" cy="8" r="5.5" class="line"/><path d="M8 2.5a5.5 5.5 0 0 1 0 11z"/>', palette: '<path d="M3 8.5h4V13H3z"/><path d="M9.5 3.5h3.5V13H9.5z" class="line"/>',
 }
 function icon(name) { return `<svg viewBox="0 0 16 16" width="14" height="14">${ICONS[name]}</svg>` }
