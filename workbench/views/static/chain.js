@@ -49,7 +49,7 @@ class Chain {
     this.sized.disconnect()
     window.removeEventListener("pointerdown", this.onPress)
   }
-  send(what, value, more) { this.model.send_msg({do: what, value, ...more}) }
+  send(what, value = null, more = {}) { this.model.send_msg({do: what, value, ...more}) }
 
   // -- parts ---------------------------------------------------------------------------------------------------------------
 
