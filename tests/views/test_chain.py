@@ -7,7 +7,7 @@ import pytest
 
 from tests.hub.test_chains import CALENDAR, EXPIRY, ChainedSource, contract, say, until
 from tests.stubs import SEC, TEN
-from workbench.errors import SourceError
+from workbench.errors import CalendarError, SourceError
 from workbench.hub import chains
 from workbench.hub.hub import Hub
 from workbench.views import chain as view_module
@@ -168,6 +168,17 @@ def test_a_chain_whose_first_snapshot_fails_says_why(view, source):
     view.open()
     ticks_until(view, lambda: view.place["state"] == "error")
     assert "the provider is down" in view.place["message"]
+
+
+def test_a_chain_that_can_not_be_priced_shows_its_quotes_and_says_why(view, monkeypatch):
+    def fails(*_, **__):
+        raise CalendarError("moment: received 1980; allowed: the calendar's years")
+
+    monkeypatch.setattr(view_module, "price_chain", fails)
+    got = heard(view)
+    view.open()
+    ticks_until(view, lambda: any("not priced: moment" in message.get("head", {}).get("trouble", "") for message in got))
+    assert len(next(message["cells"]["bid"][0] for message in got if "strikes" in message)) == 400
 
 
 def test_an_expiry_that_is_not_listed_is_refused(view):

@@ -182,6 +182,7 @@ class ChainView(JSComponent):
         self._layout: Layout | None = None
         self._priced: PricedChain | None = None
         self._pricing: Future[PricedChain] | None = None
+        self._unpriced = ""  # why the last pricing failed
         self._priced_at = self._drawn_at = 0  # stopwatch [ns]
         self._changes = self._priced_changes = -1
         self._sent, self._head = Sent(), {}
@@ -274,7 +275,13 @@ class ChainView(JSComponent):
         """Take a pricing that has ended; one of contracts that are shown no longer is dropped."""
         if self._pricing is None or not self._pricing.done():
             return False
-        priced, self._pricing = self._pricing.result(), None
+        pricing, self._pricing = self._pricing, None
+        try:
+            priced = pricing.result()
+        except WorkbenchError as error:  # a moment that the calendar does not reach: quotes are shown all the same
+            self._unpriced = f"not priced: {error}"
+            return True
+        self._unpriced = ""
         if self._layout is None or not self._layout.fits(priced.chain):
             return False
         self._priced = priced
@@ -306,9 +313,9 @@ class ChainView(JSComponent):
             "is_old": not age_s <= OLD_S,
             "asof": f"{to_ny(newest):%H:%M:%S}" if newest else "",
             "age_s": None if age_s <= OLD_S or math.isnan(age_s) else round(age_s),
-            "notes": list((self._priced or chain).notes if self._priced is not None and not reader.status.reason else chain.notes),
+            "notes": list(chain.notes if self._priced is None or reader.status.reason else self._priced.notes),
             "n_live": reader.status.n_live,
-            "trouble": reader.status.reason,
+            "trouble": reader.status.reason or self._unpriced,
             "basis": f"{self._clock.value}, rate {100 * float(self._rates.rate(0.0)):g} %",
             "is_priced": expiry is not None,
             **(_head_of_expiry(expiry) if expiry is not None else {}),
