@@ -142,6 +142,11 @@ def _shown(settings: Settings, build: Callable[[dict[str, str]], Page]) -> Any:
     return page.root
 
 
+def _app(page: Callable[[Engine, Settings], Any], engine: Engine, settings: Settings) -> Callable[[], Any]:
+    """Return a page as Panel calls it: it wants a function, and would print anything else that can be called."""
+    return lambda: page(engine, settings)
+
+
 def _shelf(settings: Settings) -> Shelf:
     return shared_shelf(settings.data_dir / "desk")
 
