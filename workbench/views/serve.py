@@ -222,10 +222,6 @@ def server(
     return running
 
 
-def _app(page: Callable[[Engine, Settings], Any], engine: Engine, settings: Settings) -> Callable[[], Any]:
-    return lambda: page(engine, settings)  # Panel asks an app for its name, which a partial has none of
-
-
 def _behind(gate: Gate, settings: Settings) -> dict[str, Any]:
     """Return what Bokeh has to be told to serve behind the door."""
     has_tls = settings.tls_cert is not None
