@@ -92,7 +92,7 @@ def exposure_page(engine: Engine, settings: Settings) -> Any:
 
     def build(query: dict[str, str]) -> Page:
         page = ExposurePage(engine.hub, query, shared_histories())
-        return Page(page, page.theme, page.start)
+        return Page(page.view, page.theme, page.start)
 
     return _shown(settings, build)
 
@@ -112,7 +112,7 @@ def structures_page(engine: Engine, settings: Settings) -> Any:
 
     def build(query: dict[str, str]) -> Page:
         page = RiskPage(engine.hub, _shelf(settings), query)
-        return Page(page, page.theme, page.start)
+        return Page(page.view, page.theme, page.start)
 
     return _shown(settings, build)
 
