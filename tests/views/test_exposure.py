@@ -141,6 +141,12 @@ def test_a_strike_shows_the_formula_worked_by_hand(reading):
     assert sum(s["calls"] for s in told["series"]) == pytest.approx(told["sum"]["calls"])
 
 
+def test_a_simulated_market_never_calls_itself_live(reading, hub):
+    assert reading._health()["mode"] == "LIVE"
+    hub.source_info.name = "simulated"
+    assert reading._health()["mode"] == "SIMULATED"
+
+
 def test_one_expiry_shows_its_own_numbers_under_the_same_sum(reading):
     told = reading.read(ask(expiry="SPY 2026-03-20"))
     i = told["strikes"]["strike"].index(600.0)

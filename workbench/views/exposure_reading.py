@@ -32,6 +32,7 @@ from workbench.sessions import to_ny
 from workbench.views.exposure_board import HEAT_REACH_FRAC, board, heat_of, name_of
 from workbench.views.exposure_model import ALL, ExposureModel
 from workbench.views.exposure_profile import session_profile
+from workbench.views.health_strip import shown_mode
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ class ExposureReading:
 
     def _health(self) -> dict[str, Any]:
         told = self._hub.health()
-        return {"mode": str(told.mode), "reason": told.reason}
+        return {"mode": shown_mode(str(told.mode), self._hub.source_info), "reason": told.reason}
 
     # -- readers -------------------------------------------------------------------------------------------------------------------
 
