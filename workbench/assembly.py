@@ -13,9 +13,10 @@ import numpy as np
 from workbench.config import Settings
 from workbench.engine import Engine
 from workbench.errors import ConfigError
-from workbench.hub.bars import build_bars, warm
+from workbench.hub.bars import build_bars
 from workbench.hub.crosscheck import CrossCheck
 from workbench.hub.hub import Hub
+from workbench.hub.warm import warm
 from workbench.recorder.recorder import Recorder
 from workbench.sessions import SessionCalendar
 from workbench.sources.base import Source
@@ -29,7 +30,7 @@ def assemble(settings: Settings | None = None, **overrides: Any) -> Engine:
     chosen = settings or Settings(**overrides)
     if settings is not None and overrides:
         chosen = Settings(**{**settings.model_dump(exclude_unset=True), **overrides})
-    if chosen.source.startswith(("hub://", "hubs://")):
+    if chosen.is_attached:
         return _attached(chosen)
     warm()
     source = _source(chosen)

@@ -162,6 +162,11 @@ class Settings(BaseSettings):
                 raise ConfigError(f"{role}: received {provider!r} beside source {self.source!r}; allowed: beside a live provider only")
         return self
 
+    @property
+    def is_attached(self) -> bool:
+        """True where the source is a hub in another process."""
+        return self.source.startswith(("hub://", "hubs://"))
+
     def key_for(self, source: str) -> str:
         """Return the key of a provider in clear text, for the moment of connecting only; ConfigError when there is none.
 

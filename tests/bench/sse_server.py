@@ -30,8 +30,8 @@ from workbench.api.server import ApiServer
 from workbench.clock import NS_PER_S, WallClock, monotonic_ns, sleep_s
 from workbench.config import Settings
 from workbench.engine import Engine
-from workbench.hub.bars import warm
 from workbench.hub.hub import Hub
+from workbench.hub.warm import warm
 from workbench.sources.base import SourceInfo
 from workbench.types import TRADE_DTYPE
 

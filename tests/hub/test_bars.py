@@ -17,7 +17,7 @@ from tests.oracles import bars_pandas
 from workbench import conditions
 from workbench.errors import RecordError
 from workbench.hub import bars
-from workbench.hub.bars import MinuteBuilder, Reject, build, build_bars, rule_code, warm
+from workbench.hub.bars import MinuteBuilder, Reject, build, build_bars, rule_code
 from workbench.sessions import SessionCalendar, ny_ns
 from workbench.types import BAR_DTYPE, TRADE_DTYPE, Bar, bar_from_row
 
@@ -545,13 +545,6 @@ def test_a_mask_says_the_same_as_conditions(calendar):
     mask = np.array([rule_of(t) for t in trades], np.uint8)
     rows = build_bars(trades["ts_event"], trades["price"], trades["size"], sequence=trades["sequence"], mask=mask, sessions=calendar)
     assert_same_bars(rows, batch(trades, calendar).rows)
-
-
-def test_warming_ends():
-    thread = warm()
-    thread.join(120)
-    assert not thread.is_alive()
-    assert warm() is thread
 
 
 # -- real prints -----------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def run(settings: Settings, *, say: Callable[[str], None], hours: Hours = "alway
     With `hours` other than always it waits for the next session first. Before anything starts: PortInUseError; ConfigError for a
     source that is a hub elsewhere.
     """
-    if settings.source.startswith(("hub://", "hubs://")):
+    if settings.is_attached:
         raise ConfigError(f"source: received {settings.source!r}; allowed: a source of its own (readers attach to that hub themselves)")
     clock, ended = clock or WallClock(), _ended_by_signal()
     span = window(hours, clock.now_ns(), SessionCalendar.xnys())

@@ -71,7 +71,11 @@ def serve(
     }  # fmt: skip
     settings = _settings(chosen)
 
+    from workbench.hub.warm import warm
     from workbench.log import start_log
+
+    if not settings.is_attached:
+        warm()  # while the rest is imported
     from workbench.views.serve import serve as run
 
     start_log(settings, is_verbose=verbose)

@@ -10,14 +10,13 @@ Both give the same bars, bit for bit, for any chunking and any order of arrival 
 
 Nothing is lost unseen: sum of the bars' volume + `volume_without_bar` + rejected sizes = sum of the sizes that count for volume.
 
-Floor 2. numba is imported with the first builder or the first batch; `warm()` does it in the background.
+Floor 2. numba is imported with the first builder or the first batch; `warm.py` does it in the background.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -470,37 +469,3 @@ def _by_time(rows: np.ndarray, *, is_sorted: bool = False) -> tuple[np.ndarray, 
     ids = rows["seq"].copy()
     rows["seq"] = 0
     return ids, rows
-
-
-# -- start-up --------------------------------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def warm() -> threading.Thread:
-    """Compile or load the kernels that a running market needs, once a process, in a background thread; return it (join to wait)."""
-    thread = threading.Thread(target=_warm, name="warm-kernels", daemon=True)
-    thread.start()
-    return thread
-
-
-def _warm() -> None:
-    from workbench.hub import rollup
-
-    sessions = np.array([(19_800, 60, 120, 180, 240)], SESSION_DTYPE)
-    for name in ("pre_open", "open", "close", "post_close"):
-        sessions[name] *= NS_PER_MIN
-    trades = np.zeros(2, TRADE_DTYPE)
-    trades["ts_event"], trades["price"], trades["size"] = 130 * NS_PER_MIN, 10.0, 100.0
-    minute = np.zeros(1, BAR_DTYPE)
-    minute["ts_open"], minute["ts_close"] = 130 * NS_PER_MIN, 131 * NS_PER_MIN
-    for name in ("open", "high", "low", "close"):
-        minute[name] = 10.0
-    rollup.rollup(minute, "5m", sessions)  # what a chart waits for comes first
-    builder = MinuteBuilder(sessions, grace_ns=0, symbols=1)
-    builder.add(trades)
-    builder.add(np.repeat(trades, FRAME))
-    builder.open_bars(0)
-    builder.advance(132 * NS_PER_MIN)
-    builder.add(trades)
-    builder.forget(0)
-    rollup.warm(minute, sessions)

@@ -20,7 +20,7 @@ import numpy as np
 
 from workbench.clock import NS_PER_MIN
 from workbench.conditions import EXTENDED_TABLE, HIGH_LOW, OPEN_CLOSE, TABLE_SIZE, UNKNOWN
-from workbench.types import MAX_CONDITIONS, NS_PER_S, QUOTE_DTYPE, TRADE_DTYPE, SymbolTable
+from workbench.types import MAX_CONDITIONS, NS_PER_S, TRADE_DTYPE, SymbolTable
 
 # Reason codes of the kernels; index into REASONS.
 OK, BAD_PRICE, BAD_SIZE, BAD_TIME, DUPLICATE, OFF_MARKET = range(6)
@@ -351,11 +351,3 @@ def _clean_quotes(rows, n_symbols, codes):  # type: ignore[no-untyped-def]
         codes[i] = code
         n_bad += code != OK
     return n_bad
-
-
-def warm() -> None:
-    """Compile or load the kernels on empty frames (called from the hub's warm-up thread)."""
-    symbols = SymbolTable()
-    cleaner = TradeCleaner(symbols, Quarantine())
-    cleaner.clean(np.zeros(0, TRADE_DTYPE), 0)
-    clean_quotes(np.zeros(0, QUOTE_DTYPE), symbols, Quarantine())

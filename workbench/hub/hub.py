@@ -29,6 +29,7 @@ from workbench.hub.paging import page_back
 from workbench.hub.plan import OVERDUE_NS, sessions_wanted
 from workbench.hub.reading import MarketReader
 from workbench.hub.series import Series
+from workbench.hub.warm import warm
 from workbench.hub.writer import Writer
 from workbench.sessions import Anchor, SessionCalendar
 from workbench.sources.base import FeedGap, FeedStatus, Source, SourceInfo
@@ -208,6 +209,9 @@ class Hub(MarketReader):
         self._writer.saver.save()
 
     def _run(self) -> None:
+        kernels = warm()
+        while kernels.is_alive() and self._inbox.is_open:
+            kernels.join(WAIT_S)
         is_last = False
         while not is_last:
             self._inbox.wait(PUBLISH_WAIT_S if self._writer.dirty else WAIT_S)

@@ -308,12 +308,3 @@ class Roller:
         touched = np.searchsorted(changed, rows["ts_open"]) < np.searchsorted(changed, rows["ts_close"])
         keep = touched & (rows["ts_open"] >= rows_1m["ts_open"][0])
         return frames[keep], rows[keep]
-
-
-def warm(rows_1m: np.ndarray, sessions: np.ndarray) -> None:
-    """Compile or load the roll-up kernels."""
-    roller = Roller(sessions)
-    roller.add(rows_1m)
-    roller.partials()
-    roller.advance(0)
-    rollup(rows_1m, "5m", sessions)

@@ -184,7 +184,7 @@ def _api(engine: Engine, settings: Settings, address: str, gate: Gate) -> Any:
 
     A desk on a hub elsewhere serves none of its own: that hub does. A second desk on this machine goes on without one.
     """
-    if settings.source.startswith(("hub://", "hubs://")):
+    if settings.is_attached:
         return None
     from workbench.api.server import ApiServer
 
