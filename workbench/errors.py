@@ -14,6 +14,7 @@ WorkbenchError
 │   └── HistoryError       history could not be read, or could not be proved complete
 ├── CalendarError          a time outside the calendar's span
 ├── StoreError             bars could not be written or read (disk full, permission)
+├── OrderError             an order that may not exist, or a step that its state does not allow
 ├── DoorError              who asks may not, or has not said who it is
 └── PortInUseError         the address to serve on is taken
 
@@ -82,6 +83,10 @@ class CalendarError(WorkbenchError, ValueError):
 
 class StoreError(WorkbenchError):
     """Bars could not be written or read back."""
+
+
+class OrderError(WorkbenchError, ValueError):
+    """An order that may not exist as it is, or a step that its state does not allow."""
 
 
 class DoorError(WorkbenchError):
