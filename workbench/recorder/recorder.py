@@ -25,10 +25,11 @@ import numpy as np
 
 from workbench.clock import NS_PER_MIN, NS_PER_S, WallClock, monotonic_ns
 from workbench.errors import ConfigError, StoreError
+from workbench.file_lock import FileLock
 from workbench.history.recorded_chains import to_records
 from workbench.recorder.compact import Compactor
 from workbench.recorder.journal import Code, Frame, Journal, segments
-from workbench.recorder.lock import FolderLock
+from workbench.recorder.lock import lock_folder
 from workbench.types import QUOTE_DTYPE, TRADE_DTYPE
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Recorder:
         self._compactor = Compactor(folder, hub.calendar)
         self._lock = threading.Lock()  # of the journal and the counts
         self._switch = threading.Lock()  # one start or stop at a time
-        self._folder_lock: FolderLock | None = None
+        self._folder_lock: FileLock | None = None
         self._journal: Journal | None = None
         self._watched: tuple[str, ...] = ()  # as last written
         self._n_named = 0  # symbols whose names stand in the present segment
@@ -119,7 +120,7 @@ class Recorder:
                 return
             if self._hub.source_info.name == "replay":
                 raise ConfigError("record: received a replay, which is a recording already; allowed: any other source")
-            lock = FolderLock(self.folder)
+            lock = lock_folder(self.folder)
             self._is_fresh = not self._hub.health().n_events
             try:
                 self._begin()
