@@ -41,6 +41,9 @@ HOMES = {
     "pydantic_settings": ("config.py",),
     "typer": ("cli/",),
     "QuantLib": ("options/",),
+    "sqlalchemy": ("journal/",),
+    "alembic": ("journal/",),
+    "sqlite3": ("journal/", "doctor.py"),
 }
 
 # calls that read the time or unseeded chance: what they are -> the only file that may

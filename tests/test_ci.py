@@ -1,4 +1,4 @@
-"""The test command installs a browser where it can, says so where it can't, and hands pytest's exit code on."""
+"""The test command installs a browser and PostgreSQL where it can, says so where it can't, and hands pytest's exit code on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def machine(command, monkeypatch):
     """A machine with apt-get and no browser; `ran` lists what was started on it."""
 
     class Machine:
-        programs, ran, code, user = {"apt-get"}, [], 0, 0
+        programs, ran, code, user = {"apt-get", "initdb"}, [], 0, 0
 
     def run(arguments, **options):
         Machine.ran.append(arguments)
@@ -48,21 +48,28 @@ def test_a_missing_browser_is_installed_before_the_tests(command, machine):
 
 def test_who_is_not_root_asks_sudo_without_waiting_for_a_password(command, machine):
     machine.user = 1000
-    command.install_browser()
+    command.install("chromium", "no browser tests")
     assert [arguments[:3] for arguments in machine.ran] == [["sudo", "-n", "apt-get"]] * 2
 
 
 def test_a_browser_that_is_there_is_left_alone(command, machine):
-    machine.programs = {"chromium"}
+    machine.programs = {"chromium", "initdb"}
     command.main(["-k", "chart"])
     assert [arguments[1:] for arguments in machine.ran] == [["-m", "pytest", "-k", "chart"]]
 
 
 def test_without_apt_the_next_step_is_said(command, machine, capsys):
-    machine.programs = set()
-    command.install_browser()
+    machine.programs = {"initdb"}
+    command.main([])
     assert "install Chromium" in capsys.readouterr().err
-    assert machine.ran == []
+    assert [arguments[1:] for arguments in machine.ran] == [["-m", "pytest"]]
+
+
+def test_a_missing_postgresql_is_installed_before_the_tests(command, machine, monkeypatch):
+    machine.programs = {"apt-get", "chromium"}
+    monkeypatch.setattr(command.Path, "glob", lambda *_: iter(()))  # this machine's own
+    command.main([])
+    assert [arguments[-1] for arguments in machine.ran[:2]] == ["-q", "postgresql"]
 
 
 def test_a_failing_installation_is_told_and_the_tests_run_all_the_same(command, machine, capsys):

@@ -15,6 +15,7 @@ WorkbenchError
 ├── CalendarError          a time outside the calendar's span
 ├── StoreError             bars could not be written or read (disk full, permission)
 ├── OrderError             an order that may not exist, or a step that its state does not allow
+├── JournalError           the journal could not be written, read, or is not what was written
 ├── DoorError              who asks may not, or has not said who it is
 └── PortInUseError         the address to serve on is taken
 
@@ -87,6 +88,10 @@ class StoreError(WorkbenchError):
 
 class OrderError(WorkbenchError, ValueError):
     """An order that may not exist as it is, or a step that its state does not allow."""
+
+
+class JournalError(WorkbenchError):
+    """The journal could not be written or read, or is not what was written."""
 
 
 class DoorError(WorkbenchError):
