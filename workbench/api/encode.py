@@ -55,6 +55,11 @@ def to_json(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
+def encoded(text: bytes) -> Any:
+    """Return JSON that was written before, to be taken as it is into a record, dict or list."""
+    return msgspec.Raw(text)
+
+
 def event(name: str, value: Any, position: Position | None = None) -> bytes:
     """Return one server-sent event; with `position`, a reader that is cut off later resumes from there."""
     line = b"" if position is None else f"id: {position}\n".encode()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from workbench import __version__
-from workbench.api.encode import Part, Position, bar_rows, event, events, to_json
+from workbench.api.encode import Part, Position, bar_rows, encoded, event, events, to_json
 from workbench.clock import NS_PER_MS, monotonic_ns
 from workbench.hub.health import Health, Mode
 from workbench.hub.hub import Hub
@@ -135,11 +135,10 @@ class Feed:
     def _new_ticks(self) -> bytes:
         ticks = []
         for symbol in self._symbols:
-            tick = self._tick(symbol)
-            told = to_json(tick)
+            told = to_json(self._tick(symbol))
             if told != self._ticks.get(symbol):
                 self._ticks[symbol] = told
-                ticks.append(tick)
+                ticks.append(encoded(told))
         return event("tick", {"ts_ns": self._hub.clock.now_ns(), "ticks": ticks}) if ticks else b""
 
     def _new_microbars(self) -> bytes:
