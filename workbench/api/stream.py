@@ -1,7 +1,7 @@
 """GET /stream/market: the market as server-sent events, encoded once for all who asked for the same.
 
-One task looks at the hub every `POLL_S` while anybody listens. Closed bars go out at once, open bars, prints, quotes and health at most
-every `STATE_EVERY_S`. A frame of bytes is shared by all readers of a subscription; a reader holds a position and no queue. One that
+The hub is looked at every `POLL_S` while anybody listens. Closed bars go out at once, open bars, prints, quotes and health once in
+each beat of `STATE_EVERY_S`. A frame of bytes is shared by all readers of a subscription; a reader holds a position and no queue. One that
 is behind is brought to the present in one write: every closed bar it missed, the newest state of all else. A reader that takes
 nothing for `STALL_S` is cut off; it costs its socket's buffer until then, and nobody waits for it.
 
@@ -29,10 +29,12 @@ from workbench.hub.hub import Hub
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.005
+POLL_S = 0.01  # divides STATE_EVERY_S; each look costs a wake-up of the process
 STATE_EVERY_S = 0.05
+STATE_EVERY_NS = int(STATE_EVERY_S * NS_PER_S)
 PULSE_S = 0.5  # readers are woken this often at least, to see whether a heartbeat is due
 STALL_S = 20.0
+CHECK_S = 0.1  # stalled readers are looked for this often
 PIECE_BYTES = 64 * 1024  # written at once; a reader's buffer never holds much more
 BOOTSTRAP_SHARED_S = 1.0  # readers that come within this time get the same bootstrap, and what changed since
 STRAIGHT = "workbench.send"  # scope extension: the way to the server without the layers that other answers go through
@@ -128,7 +130,7 @@ class Subscription:
         position = self.feed.position
         if (hub.epoch, hub.seq) != position or now_ns - self._frame_ns >= PULSE_S * NS_PER_S:
             return True
-        return now_ns - self._state_ns >= STATE_EVERY_S * NS_PER_S and seen != self._seen
+        return now_ns - self._state_ns >= STATE_EVERY_NS and seen != self._seen
 
     async def turn(self, seen: tuple[int, int, int] = (0, 0, 0)) -> None:
         """Read what is new and hand it to all who listen."""
@@ -136,9 +138,10 @@ class Subscription:
         try:
             async with self._one_at_a_time:
                 now = monotonic_ns()
-                with_state = now - self._state_ns >= STATE_EVERY_S * NS_PER_S
+                with_state = now - self._state_ns >= STATE_EVERY_NS
                 if with_state:
-                    self._state_ns, self._seen = now, seen
+                    self._seen = seen
+                    self._state_ns = now - (now - self._state_ns) % STATE_EVERY_NS  # on the beat, however late this is
                 body = await self._run(lambda: self.feed.collect(with_state=with_state))
                 if body or now - self._frame_ns >= PULSE_S * NS_PER_S:
                     self._publish(body, now)
@@ -203,7 +206,8 @@ class Streams:
     is_closing: bool = False
     _subscriptions: dict[Wanted, Subscription] = field(default_factory=dict)
     _opening: dict[Wanted, asyncio.Future[Feed]] = field(default_factory=dict)
-    _pump: asyncio.Task[None] | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _checked_ns: int = 0  # when stalled readers were last looked for
     _turns: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -236,8 +240,8 @@ class Streams:
             self._subscriptions.setdefault(wanted, Subscription(feed, self.threads, self.counts))
         subscription = self._subscriptions[wanted]
         subscription.readers.add(reader)
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._serve())
+        if self._timer is None:
+            self._serve()
         return subscription
 
     def leave(self, wanted: Wanted, reader: Reader) -> None:
@@ -248,15 +252,18 @@ class Streams:
             if not subscription.readers:
                 del self._subscriptions[wanted]
 
-    async def _serve(self) -> None:
-        """Look at the hub while anybody listens."""
-        while self._subscriptions:
-            try:
-                self._look()
-            except Exception:  # one turn may fail; readers must not stand still unnoticed
-                log.exception("api: a turn of the streams failed; tried again")
-                await asyncio.sleep(PULSE_S)
-            await asyncio.sleep(POLL_S)
+    def _serve(self) -> None:
+        """Look at the hub while anybody listens. A timer's callback: a task that slept in between would be woken twice for each look."""
+        self._timer = None
+        if not self._subscriptions:
+            return
+        again_s = POLL_S
+        try:
+            self._look()
+        except Exception:  # one turn may fail; readers must not stand still unnoticed
+            log.exception("api: a turn of the streams failed; tried again")
+            again_s = PULSE_S
+        self._timer = asyncio.get_running_loop().call_later(again_s, self._serve)
 
     def _look(self) -> None:
         """Begin a turn of every subscription that has something to tell."""
@@ -267,10 +274,12 @@ class Streams:
                 turn = asyncio.create_task(subscription.turn(seen))
                 self._turns.add(turn)
                 turn.add_done_callback(self._turns.discard)
-            self._cut_off_stalled(subscription, now)
+        if now - self._checked_ns >= CHECK_S * NS_PER_S:
+            self._checked_ns = now
+            self._cut_off_stalled(now)
 
-    def _cut_off_stalled(self, subscription: Subscription, now_ns: int) -> None:
-        for reader in tuple(subscription.readers):
+    def _cut_off_stalled(self, now_ns: int) -> None:
+        for reader in self.readers():
             since = reader.writing_since_ns
             if since is not None and now_ns - since > self.stall_s * NS_PER_S:
                 self.counts.cut_off += 1
@@ -287,8 +296,8 @@ class Streams:
             await asyncio.sleep(POLL_S)
         for reader in self.readers():
             reader.cut_off()
-        if self._pump is not None:
-            self._pump.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class MarketStream(Response):
