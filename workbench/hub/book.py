@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from workbench.clock import NS_PER_MIN
 from workbench.hub.merge import winners
 from workbench.hub.rollup import Roller, rollup_all
 from workbench.hub.series import Numbering, Series
@@ -126,7 +127,7 @@ class SymbolBook:
         self._open = open_minutes
         if self._is_roller_behind:
             self._load_roller()
-        due_ns = now_ns - self._grace_ns
+        due_ns = (now_ns - self._grace_ns) // NS_PER_MIN * NS_PER_MIN  # a rolled bar ends with a minute: within one none falls due
         if due_ns > self._advanced_to:
             self._advanced_to = due_ns
             self._finish(*self._roller.advance(due_ns))
