@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -202,6 +203,46 @@ def test_a_disk_that_refuses_stops_the_recorder_loudly_and_nothing_else(running,
     assert words in missing[TEN]
     assert words in missing[TEN + MIN]
     assert len(segments(tmp_path / "wal")) == 0
+
+
+def test_no_segment_is_begun_after_the_recorder_was_stopped_while_the_disk_refused(tmp_path, monkeypatch):
+    class Due(threading.Event):
+        """Lets the syncing thread pass at the moment when the recorder is being stopped."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.now, self.has_passed = threading.Event(), threading.Event()
+
+        def wait(self, _timeout: float | None = None) -> bool:
+            if self.has_passed.is_set():
+                return super().wait(0.01)
+            self.now.wait(5)
+            self.has_passed.set()
+            return False
+
+    hub, _, clock = live(TEN)
+    hub.watch("SPY")
+    recorder = Recorder(hub, tmp_path)
+    recorder._stopping = due = Due()
+    recorder.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        trade(hub, clock, 0)
+    assert recorder.status().trouble
+    recorder._retry_ns = 0
+    ended = recorder._end_journal
+
+    def end() -> None:
+        ended()
+        if threading.current_thread() is threading.main_thread():
+            due.now.set()
+            assert due.has_passed.wait(5)
+
+    monkeypatch.setattr(recorder, "_end_journal", end)
+    recorder.stop()
+    assert recorder._journal is None
+    assert segments(tmp_path / "wal") == []
+    assert "resumes" not in recorder.status().reason
 
 
 def test_a_gap_that_is_told_while_the_disk_refuses_is_in_the_ledger_all_the_same(running, tmp_path, monkeypatch):

@@ -145,11 +145,12 @@ class Recorder:
             if not self.is_on:
                 return
             self._hub.on_accepted = None
-            with self._lock:
+            with self._lock:  # so that no segment is begun after the last one has ended
                 self._beat()
                 self._end_journal()
-            self._give_up_ns = monotonic_ns() + int(timeout_s * NS_PER_S)
-            self._stopping.set()
+                self._trouble = self._trouble.partition(";")[0]  # it does not resume by itself any more
+                self._give_up_ns = monotonic_ns() + int(timeout_s * NS_PER_S)
+                self._stopping.set()
             self._compacting.set()
             for thread in self._threads:
                 thread.join()
@@ -322,6 +323,8 @@ class Recorder:
     def _keep_synced(self) -> None:
         while not self._stopping.wait(self._sync_s):
             with self._lock:
+                if self._stopping.is_set():
+                    return
                 if self._journal is None and self._trouble and monotonic_ns() >= self._retry_ns:
                     self._resume()
                 self._beat()
