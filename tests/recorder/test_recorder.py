@@ -370,6 +370,39 @@ def test_a_batch_that_is_lost_because_the_names_before_it_were_refused_is_counte
     assert (status.recorded["trades"], status.lost["trades"], bool(status.trouble)) == (1, 1, True)
 
 
+def test_a_batch_whose_segment_was_the_last_that_the_disk_took_is_recorded_not_lost(running, tmp_path, monkeypatch):
+    hub, clock, recorder, _ = running(segment_bytes=1, sync_s=60.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Journal, "begin", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        trade(hub, clock, 0)
+        trade(hub, clock, 1)
+    status = recorder.status()
+    assert (status.recorded["trades"], status.lost["trades"], bool(status.trouble)) == (1, 1, True)
+    recorder.stop()
+    assert recorded(tmp_path)["sequence"].tolist() == [1]
+
+
+def test_the_part_of_a_batch_that_the_disk_took_is_recorded_and_only_the_rest_is_lost(running, tmp_path, monkeypatch):
+    hub, clock, recorder, _ = running(sync_s=60.0)
+    monkeypatch.setattr(module, "ROWS_A_FRAME", 2)
+    trade(hub, clock, 0)
+    real, left = os.write, [1]
+
+    def write(handle: int, content: bytes) -> int:
+        if b"WBj1\x02" in bytes(content[:5]):
+            left[0] -= 1
+        return real(handle, content) if left[0] >= 0 else (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        hub.on_trades(prints([(TEN + k * SEC, 100.0, 1) for k in range(1, 6)], first_sequence=2))
+        go(hub, clock, TEN + 5 * SEC)
+    status = recorder.status()
+    assert (status.recorded["trades"], status.lost["trades"]) == (3, 3)
+    recorder.stop()
+    assert recorded(tmp_path)["sequence"].tolist() == [1, 2, 3]
+
+
 def test_a_recorded_file_is_audited_and_order_of_arrival_is_no_fault_of_it(running, tmp_path):
     hub, clock, recorder, _ = running()
     trade(hub, clock, 0)

@@ -181,45 +181,45 @@ class Recorder:
             symbol, rows = payload
             payload = symbol, rows[rows["ts_open"] >= self._history_from_ns]
         with self._lock:
-            try:
-                if self._journal is not None:
-                    self._write(kind, payload)
-            except OSError as error:
-                self._fail(error)
-            if self._journal is not None:
-                self._count(self._recorded, kind, payload)
-            elif self._trouble:
-                self._count(self._lost, kind, payload)
-                if kind in _NEWS:
-                    self._untold.append((_NEWS[kind], json.dumps(payload).encode()))
+            n_written = 0 if self._journal is None else self._write(kind, payload)
+            if kind in self._recorded:
+                self._recorded[kind] += n_written
+                self._lost[kind] += _n_events(kind, payload) - n_written if self._trouble else 0
+            elif kind in _NEWS and not n_written and self._trouble:
+                self._untold.append((_NEWS[kind], json.dumps(payload).encode()))
 
-    def _write(self, kind: str, payload: Any) -> None:
+    def _write(self, kind: str, payload: Any) -> int:
+        """Return how many events of a batch stand in the write-ahead file; the disk may have refused the others."""
         if kind in ("trades", "quotes"):
             code, dtype = (Code.TRADES, TRADE_DTYPE) if kind == "trades" else (Code.QUOTES, QUOTE_DTYPE)
             self._name_symbols()
-            for start in range(0, len(payload), ROWS_A_FRAME):
-                self._append(code, np.ascontiguousarray(payload[start : start + ROWS_A_FRAME], dtype).tobytes())
-        elif kind in ("bars", "history"):
+            parts = (payload[start : start + ROWS_A_FRAME] for start in range(0, len(payload), ROWS_A_FRAME))
+            return sum(len(part) for part in parts if self._append(code, np.ascontiguousarray(part, dtype).tobytes()))
+        if kind in ("bars", "history"):
             symbol, rows = payload
-            if len(rows):
-                self._append(Code.BARS if kind == "bars" else Code.HISTORY, json.dumps(symbol).encode() + b"\n" + rows.tobytes())
-        elif kind == "chain":
+            code = Code.BARS if kind == "bars" else Code.HISTORY
+            return len(rows) if len(rows) and self._append(code, json.dumps(symbol).encode() + b"\n" + rows.tobytes()) else 0
+        if kind == "chain":
             records = to_records(payload)
-            if len(records):
-                head = json.dumps([payload.underlying, records.itemsize]).encode()
-                self._append(Code.CHAIN, head + b"\n" + records.tobytes())
-        else:
-            if kind == "gap":
-                self._beat()  # one that is told of a symbol watched from now on
-            self._append(Code.QUARANTINED if kind == "quarantined" else _NEWS[kind], json.dumps(payload).encode())
+            head = json.dumps([payload.underlying, records.itemsize]).encode()
+            return int(len(records) > 0 and self._append(Code.CHAIN, head + b"\n" + records.tobytes()))
+        if kind == "gap":
+            self._beat()  # one that is told of a symbol watched from now on
+        return int(self._append(Code.QUARANTINED if kind == "quarantined" else _NEWS[kind], json.dumps(payload).encode()))
 
-    def _append(self, code: Code, payload: bytes) -> None:
+    def _append(self, code: Code, payload: bytes) -> bool:
+        """Write one frame; True when it stands in the file, whatever becomes of the next segment. The disk's refusal stops recording."""
         journal = self._journal
         if journal is None:
-            return
-        journal.append(code, self._now_ns(), payload)
+            return False
+        try:
+            journal.append(code, self._now_ns(), payload)
+        except OSError as error:
+            self._fail(error)
+            return False
         if journal.size >= self._segment_bytes:
-            self._next_segment(journal)
+            self._next_or_fail(journal)
+        return True
 
     def _name_symbols(self) -> None:
         """Write the names of symbols that came since."""
@@ -231,11 +231,6 @@ class Recorder:
 
     def _names(self, first: int, n: int) -> bytes:
         return json.dumps([first, [self._hub.symbols.name(k) for k in range(first, n)]]).encode()
-
-    @staticmethod
-    def _count(counts: dict[str, int], kind: str, payload: Any) -> None:
-        if kind in counts:
-            counts[kind] += 1 if kind == "quarantined" else len(payload[1]) if kind in ("bars", "history") else len(payload)
 
     def _now_ns(self) -> int:
         """Return the market time up to which events were applied, as the recorder's own sign of life; it never goes back."""
@@ -306,16 +301,17 @@ class Recorder:
         failed_ns, why = self._failed_ns, self._trouble.partition(";")[0]
         try:
             self._begin()
+        except OSError as error:
+            self._fail(error)
+        else:
             for symbol in self._watched:
                 hole = [symbol, failed_ns // NS_PER_MIN * NS_PER_MIN, self._alive_ns, why]
                 self._append(Code.GAP, json.dumps(hole).encode())
-            for code, told in self._untold:
-                self._append(code, told)
-        except OSError as error:
-            self._fail(error)
+            while self._untold and self._append(*self._untold[0]):
+                self._untold.popleft()
+        if self._journal is None:
             self._failed_ns = failed_ns
             return
-        self._untold.clear()
         log.warning("recording again to %s, after a hole of %.0f s", self.folder, (self._alive_ns - failed_ns) / NS_PER_S)
 
     # -- in the background -------------------------------------------------------------------------------------------------------
@@ -383,3 +379,8 @@ class Recorder:
         """Return the segments that nobody writes to any more. Under the lock: none may be begun between listing and choosing."""
         present = None if self._journal is None else self._journal.path
         return [path for path in segments(self._compactor.wal) if path != present]
+
+
+def _n_events(kind: str, payload: Any) -> int:
+    """Return how many events a batch holds."""
+    return 1 if kind == "quarantined" else len(payload[1]) if kind in ("bars", "history") else len(payload)
