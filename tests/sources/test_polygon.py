@@ -275,6 +275,23 @@ def test_a_plan_without_the_live_feed_is_one_sentence_and_minutes_come_by_rest(m
     assert server.n_connected == 1
 
 
+@ONE_CLIENT
+@pytest.mark.parametrize("how", ["refused too", "broken"])
+def test_minutes_that_rest_does_not_give_either_are_not_said_to_be_read(make, server, sink, monkeypatch, how):
+    server.plan = replace(server.plan, has_websocket=False, has_history=how != "refused too")
+    source = make(poll_s=0.05)
+    if how == "broken":
+        monkeypatch.setattr(source._history, "read", lambda *_: 1 / 0)
+    start(source, sink)
+    assert wait_for(lambda: sink.statuses and "either" in sink.statuses[-1].reason)
+    reason = sink.statuses[-1].reason
+    assert "plan does not include" in reason
+    assert "No minute bars come by REST either: " in reason
+    assert ("You are not entitled" if how == "refused too" else "ZeroDivisionError, see the log") in reason
+    assert "every" not in reason
+    assert sink.states()[-1] is FeedState.REFUSED
+
+
 def test_a_plan_with_minute_bars_only_goes_on_with_those_and_says_so(make, server, sink, clock):
     server.plan.channels = {"AM"}
     go_live(make(), sink, server)

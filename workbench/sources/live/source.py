@@ -53,6 +53,8 @@ class _Leg:
     reason: str = ""
     problem: SourceError | None = None
     polled: dict[str, int] = field(default_factory=dict)  # symbol -> time up to which minutes were read by REST
+    is_polled: bool = False  # what its connection does not deliver is read by REST
+    poll_failure: str = ""  # why reading them by REST has ended; '' while it goes on
 
 
 class LiveSource(ABC):
@@ -224,11 +226,10 @@ class LiveSource(ABC):
             leg = self._legs.get(market)
             if leg is None:
                 return
-            if state is FeedState.REFUSED and isinstance(problem, AuthError) and "API key" not in str(problem) and self._start_polling():
-                reason = f"{reason}. Until then minute bars are read by REST every {self._poll_s:g} s"
-            if leg.stream.undelivered and self._start_polling():
-                reason = f"{reason}; their minutes are read by REST every {self._poll_s:g} s"
-            leg.state, leg.reason, leg.problem = state, reason, problem
+            is_refused = state is FeedState.REFUSED and isinstance(problem, AuthError) and "API key" not in str(problem)
+            leg.state, leg.reason, leg.problem, leg.is_polled = state, reason, problem, False
+            if (is_refused or leg.stream.undelivered) and self._start_polling():
+                leg.is_polled = True
             self._tell()
 
     def on_away(self, market: str, start_ns: int, end_ns: int, reason: str, symbols: tuple[str, ...]) -> None:
@@ -251,7 +252,7 @@ class LiveSource(ABC):
         return self._legs[market]
 
     def _tell(self) -> None:
-        state, reason = _together([leg for leg in self._legs.values() if leg.state is not FeedState.IDLE])
+        state, reason = _together([leg for leg in self._legs.values() if leg.state is not FeedState.IDLE], self._poll_s)
         if self._sink is not None and self._said != (state, reason):
             self._said = (state, reason)
             self._sink.on_status(FeedStatus(state, reason, self.clock.now_ns()))
@@ -267,33 +268,43 @@ class LiveSource(ABC):
         return True
 
     def _poll(self) -> None:
-        hopeless: set[str] = set()  # markets whose history is refused too
         while not self._stopped.is_set():
             with self._lock:
-                legs = [(market, leg) for market, leg in self._legs.items() if market not in hopeless]
-            for market, leg in legs:
-                for symbol in leg.stream.symbols if leg.state is FeedState.REFUSED else leg.stream.undelivered:
-                    if not self._poll_one(leg, symbol):
-                        hopeless.add(market)
-                        break
+                legs = [leg for leg in self._legs.values() if not leg.poll_failure]
+            for leg in legs:
+                try:
+                    for symbol in leg.stream.symbols if leg.state is FeedState.REFUSED else leg.stream.undelivered:
+                        self._poll_one(leg, symbol)
+                except AuthError as error:
+                    log.error("%s: history is refused too: %s", self._info.name, error)  # noqa: TRY400  the sentence is enough
+                    self._end_polling(leg, str(error))
+                except Exception as error:
+                    log.exception("%s: reading minutes by REST", self._info.name)
+                    self._end_polling(leg, f"an error of the program ({type(error).__name__}, see the log)")
             self._stopped.wait(self._poll_s)
 
-    def _poll_one(self, leg: _Leg, symbol: str) -> bool:
-        """Read one symbol's newest minutes; False when that will never work."""
+    def _end_polling(self, leg: _Leg, why: str) -> None:
+        """Read a leg's minutes no more, and say so where it was said that they are read."""
+        with self._lock:
+            leg.poll_failure = why
+            self._tell()
+
+    def _poll_one(self, leg: _Leg, symbol: str) -> None:
+        """Read one symbol's newest minutes; AuthError when that will never work."""
         now_ns, sink = self.clock.now_ns(), self._sink
+        if self._stopped.is_set():
+            return
         start = leg.polled.get(symbol, now_ns - 2 * NS_PER_MIN)
         try:
             rows = self._history.read(symbol, start - 15 * NS_PER_MIN, now_ns).rows
-        except AuthError as error:
-            log.error("%s: history is refused too: %s", self._info.name, error)  # noqa: TRY400  the sentence is enough
-            return False
+        except AuthError:
+            raise
         except (SourceError, SymbolError) as error:  # the other symbols are read all the same
             log.warning("%s: reading minutes of %s: %s", self._info.name, symbol, error)
-            return not self._stopped.is_set()
+            return
         if len(rows) and sink is not None:
             leg.polled[symbol] = int(rows["ts_open"][-1])
             sink.on_bars(symbol, rows)
-        return True
 
 
 def trading_test(calendar: SessionCalendar) -> Any:
@@ -336,13 +347,27 @@ class _Ear:
 _WORST_FIRST = (FeedState.STALE, FeedState.RECONNECTING, FeedState.CONNECTING, FeedState.LIVE)
 
 
-def _together(legs: list[_Leg]) -> tuple[FeedState, str]:
+def _together(legs: list[_Leg], poll_s: float) -> tuple[FeedState, str]:
     """Return the state of all connections as one: refused only when all are; else the worst, with every sentence."""
     alive = [leg for leg in legs if leg.state is not FeedState.REFUSED]
-    reasons = "; ".join(dict.fromkeys(leg.reason for leg in legs if leg.reason))
+    reasons = "; ".join(dict.fromkeys(_reason(leg, poll_s) for leg in legs if leg.reason))
     if not alive:
         return FeedState.REFUSED, reasons
     return next(state for state in _WORST_FIRST if any(leg.state is state for leg in alive)), reasons
+
+
+def _reason(leg: _Leg, poll_s: float) -> str:
+    """Return why a connection is as it is, and what comes in its place."""
+    if not leg.is_polled:
+        return leg.reason
+    is_refused = leg.state is FeedState.REFUSED
+    if leg.poll_failure:
+        what = "No minute bars come" if is_refused else "their minutes are not read"
+        told = f"{what} by REST either: {leg.poll_failure}"
+    else:
+        what = "Until then minute bars are read" if is_refused else "their minutes are read"
+        told = f"{what} by REST every {poll_s:g} s"
+    return f"{leg.reason}{'.' if is_refused else ';'} {told}"
 
 
 def _check_streamed(symbol: str) -> str:
