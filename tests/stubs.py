@@ -133,6 +133,9 @@ class ScriptedSource:
     def stop(self) -> None:
         self.sink = None
 
+    def open_history(self) -> None:
+        """History can always be read here."""
+
     def subscribe(self, symbols: Iterable[str]) -> None:
         self.subscribed += symbols
 

@@ -6,7 +6,7 @@ Floor 7. Each source's module is imported only when it is chosen.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from workbench.hub.warm import warm
 from workbench.recorder.recorder import Recorder
 from workbench.sessions import SessionCalendar
 from workbench.sources.base import Source
+
+if TYPE_CHECKING:
+    from workbench.sources.live.source import LiveSource
 
 
 def assemble(settings: Settings | None = None, **overrides: Any) -> Engine:
@@ -84,7 +87,7 @@ def _source(settings: Settings) -> Source:
     return FallbackSource(first, _provider(settings.fallback, settings))
 
 
-def _provider(name: str, settings: Settings) -> Source:
+def _provider(name: str, settings: Settings) -> LiveSource:
     """Return a live provider; its module, and through it the vendor's client, is imported only now."""
     return _alpaca(settings) if name == "alpaca" else _polygon(name, settings)
 
@@ -103,7 +106,7 @@ def _minutes_of(trades: np.ndarray) -> np.ndarray:
     return build_bars(*columns, sequence=trades["sequence"], conditions=trades["conditions"], sessions=SessionCalendar.xnys())
 
 
-def _polygon(package: str, settings: Settings) -> Source:
+def _polygon(package: str, settings: Settings) -> LiveSource:
     from workbench.sources.polygon.source import PolygonSource
 
     return PolygonSource(
@@ -116,7 +119,7 @@ def _polygon(package: str, settings: Settings) -> Source:
     )
 
 
-def _alpaca(settings: Settings) -> Source:
+def _alpaca(settings: Settings) -> LiveSource:
     from workbench.sources.alpaca.source import AlpacaSource
 
     return AlpacaSource(

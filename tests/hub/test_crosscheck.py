@@ -7,12 +7,14 @@ from datetime import date
 import numpy as np
 import pytest
 
+from tests.servers.polygon import KEY, PolygonServer
 from tests.sources.contract import wait_for
 from tests.stubs import MIN, SEC, TEN, ManualClock, ScriptedSource, bars, go, live
 from workbench.errors import AuthError, HistoryError
 from workbench.hub.crosscheck import Agreement, CrossCheck, compare, total
 from workbench.sessions import ny_ns
 from workbench.sources.base import SourceInfo
+from workbench.sources.polygon.source import PolygonSource
 from workbench.types import BarSource
 
 OPENS = range(TEN, TEN + 30 * MIN, MIN)
@@ -82,6 +84,12 @@ def test_several_symbols_make_one_figure():
 
 
 # -- beside a hub ------------------------------------------------------------------------------------------------------------
+
+
+def bars_a_minute(_symbol: str, start_ms: int, end_ms: int) -> list[dict]:
+    """A provider with a bar in every minute."""
+    first = -(-start_ms // 60_000) * 60_000
+    return [{"t": t, "o": 100.0, "h": 101.0, "l": 99.0, "c": 100.0, "v": 100, "vw": 100.0, "n": 7} for t in range(first, end_ms, 60_000)]
 
 
 @pytest.fixture
@@ -184,6 +192,21 @@ def test_it_runs_by_itself_while_the_hub_does(desk):
     hub.stop()
     n = len(other.asked)
     assert not wait_for(lambda: len(other.asked) > n, 0.1)
+
+
+def test_a_hub_that_was_stopped_and_started_again_is_compared_again(desk):
+    hub, _, clock = desk
+    with PolygonServer(bars_a_minute) as server:
+        address = {"websocket_base": server.websocket_base, "rest_base": server.rest_base}
+        other = PolygonSource(KEY, package="polygon", feed="realtime", clock=clock, poll_s=0.0, **address)
+        check = hub.cross_check = CrossCheck(hub, other, every_s=0.01, settle_s=0.0)
+        for _ in range(2):
+            hub.start()
+            n = len(server.requests)
+            assert wait_for(lambda n=n: len(server.requests) > n + 1 and check.agreement("SPY").n > 20), check.told()
+            hub.stop()
+            check._results = {}
+        assert not server.connections
 
 
 def test_a_delayed_second_provider_is_compared_as_far_as_it_is(desk):

@@ -21,7 +21,7 @@ import numpy as np
 from workbench.clock import NS_PER_MIN, NS_PER_S, Clock
 from workbench.errors import SourceError, SymbolError
 from workbench.sessions import to_ny
-from workbench.sources.base import Source, SourceInfo
+from workbench.sources.base import History, SourceInfo
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,27 @@ class Shown(Protocol):
 
     def series(self, symbol: str, timeframe: str) -> Any:
         """Return a series with `rows()`."""
+
+
+class Other(Protocol):
+    """What is asked of the second provider, which is never connected."""
+
+    @property
+    def clock(self) -> Clock:
+        """The market's clock."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """What it is."""
+
+    def open_history(self) -> None:
+        """Let history be read again after `stop`."""
+
+    def history(self, symbol: str, start_ns: int, end_ns: int) -> History:
+        """Return closed minutes, as a `Source` does."""
+
+    def stop(self) -> None:
+        """Let nobody wait for history any longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +134,7 @@ class CrossCheck:
     settle_s        How old a minute has to be: providers still change younger ones [s].
     """
 
-    def __init__(self, hub: Shown, other: Source, *, every_s: float = 60.0, span_minutes: int = 30, settle_s: float = 120.0) -> None:
+    def __init__(self, hub: Shown, other: Other, *, every_s: float = 60.0, span_minutes: int = 30, settle_s: float = 120.0) -> None:
         self._hub, self._other = hub, other
         self._every_s, self._span_ns, self._settle_ns = every_s, span_minutes * NS_PER_MIN, int(settle_s * NS_PER_S)
         self._results: dict[str, Agreement] = {}  # symbol -> how it was last compared; put anew, never changed
@@ -126,6 +147,7 @@ class CrossCheck:
         """Start comparing; harmless when running."""
         if self._thread is None:
             self._stopped.clear()
+            self._other.open_history()
             self._thread = threading.Thread(target=self._run, name="cross-check", daemon=True)
             self._thread.start()
 

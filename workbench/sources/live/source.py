@@ -142,6 +142,10 @@ class LiveSource(ABC):
             wanted = tuple(self._wanted)
         self.subscribe(wanted)
 
+    def open_history(self) -> None:
+        """Let history be read again after `stop`, without connecting."""
+        self._history.open()
+
     def stop(self) -> None:
         """Close the connections and end the threads; history that waits gives up."""
         self._stopped.set()
