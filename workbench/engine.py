@@ -10,18 +10,14 @@ This file says the order; it builds nothing and reads no settings (`assembly.py`
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from workbench.clock import Clock
-from workbench.errors import StoreError
 from workbench.hub.hub import Hub
 from workbench.recorder.recorder import Recorder
 from workbench.sources.base import Source
-
-log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -58,18 +54,10 @@ class Engine:
             self.hub.start()
             for symbol in self.symbols:
                 self.hub.watch(symbol)
-            if self._is_recording:
-                self._record()
+            if self._is_recording and self.recorder is not None:
+                self.recorder.start(insists=True)  # what keeps it from recording ends nothing else
             self.source.start(self.hub)
         return self
-
-    def _record(self) -> None:
-        """Start the recorder; what keeps it from recording is said loudly and ends nothing else."""
-        try:
-            if self.recorder is not None:
-                self.recorder.start()
-        except StoreError as error:
-            log.error("%s", error)  # noqa: TRY400  the sentence is enough
 
     def stop(self) -> None:
         """Stop the source first, then the hub, which applies and stores what it was given, then the recorder; harmless when stopped."""

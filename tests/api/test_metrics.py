@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api.conftest import until, wait_for
 from tests.stubs import MIN, SEC, TEN, prints, quotes
+from workbench.recorder import recorder as recorder_module
 
 
 def families(service):
@@ -83,3 +84,19 @@ def test_recording_is_counted_and_its_trouble_shows(service):
     assert (told["is_on"], told["trouble"], told["recorded"]["trades"]) == (True, "", 1)
     assert service.client.put("/api/flags", json={"record": False}).status_code == 200
     assert service.get("/api/quality").json()["recording"]["reason"] == "not recording"
+
+
+def test_a_recorder_that_can_not_begin_shows_as_trouble_and_goes_on_trying(service, monkeypatch):
+    monkeypatch.setattr(recorder_module, "RETRY_S", 0.02)
+    recorder = service.engine.recorder
+    recorder.folder.parent.mkdir(parents=True, exist_ok=True)
+    recorder.folder.write_text("")
+    recorder.start(insists=True)
+    found = families(service)
+    assert (value(found, "workbench_recorder_on"), value(found, "workbench_recorder_trouble")) == (1, 1)
+    told = service.get("/api/quality").json()["recording"]
+    assert told["is_on"] and told["reason"] == told["trouble"]
+    assert "nothing is recorded: record: can't write in" in told["trouble"]
+    recorder.folder.unlink()
+    wait_for(lambda: value(families(service), "workbench_recorder_trouble") == 0)
+    recorder.stop()

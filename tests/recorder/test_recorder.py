@@ -101,6 +101,59 @@ def test_a_folder_that_can_not_be_made_is_said_at_once(tmp_path):
         Recorder(replayed()[0], tmp_path / "file" / "below").start()
 
 
+@pytest.mark.parametrize("why", ["another recorder", "a file in its place", "a full disk"])
+def test_a_recorder_that_can_not_begin_says_so_and_begins_when_it_can(tmp_path, monkeypatch, caplog, why):
+    monkeypatch.setattr(module, "RETRY_S", 0.02)
+    folder = tmp_path / "recorded"
+    hub, _, clock = live(TEN)
+    hub.watch("SPY")
+    recorder = Recorder(hub, folder, sync_s=0.01)
+    other = Recorder(replayed()[0], folder)
+    with monkeypatch.context() as patch:
+        if why == "another recorder":
+            other.start()
+        elif why == "a file in its place":
+            folder.write_text("")
+        else:
+            patch.setattr(os, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left on device")))
+        with pytest.raises(StoreError):
+            recorder.start()
+        assert not recorder.is_on
+        recorder.start(insists=True)
+        trade(hub, clock, 1)
+        status = recorder.status()
+        assert (recorder.is_on, status.recorded["trades"], status.lost["trades"]) == (True, 0, 1)
+        said = {"another recorder": "recorded already", "a file in its place": "File exists", "a full disk": "No space left"}[why]
+        assert status.trouble.startswith("nothing is recorded: record: ") and said in status.trouble
+        assert status.trouble.endswith("; it is tried again by itself")
+        assert wait_for(lambda: caplog.text.count("nothing is recorded") >= 2)
+        other.stop()
+        folder.unlink() if folder.is_file() else None
+    assert wait_for(lambda: not recorder.status().trouble)
+    trade(hub, clock, 240)
+    recorder.stop()
+    assert recorded(folder)["sequence"].tolist() == [241]
+    missing = {minute: reason for minute, _, reason in read_missing(days_in(folder)[0])}
+    assert missing[TEN] == "the recorder was not running"
+    assert hub.health().errors == 0
+
+
+def test_a_recorder_that_never_could_begin_can_be_stopped_and_leaves_the_others_folder_alone(tmp_path):
+    other_hub, _, clock = live(TEN)
+    other_hub.watch("SPY")
+    other = Recorder(other_hub, tmp_path)
+    other.start()
+    trade(other_hub, clock, 0)
+    recorder = Recorder(live(TEN)[0], tmp_path, sync_s=0.01)
+    recorder.start(insists=True)
+    recorder.stop()
+    assert (recorder.is_on, "tried again" in recorder.status().trouble) == (False, False)
+    assert len(segments(tmp_path / "wal")) == 1
+    trade(other_hub, clock, 1)
+    other.stop()
+    assert recorded(tmp_path)["sequence"].tolist() == [1, 2]
+
+
 # -- bounded ---------------------------------------------------------------------------------------------------------------
 
 

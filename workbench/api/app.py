@@ -63,7 +63,7 @@ class Api:
             if recorder.is_on:
                 flags.set("record", is_on=True)
             elif flags.get("record"):
-                recorder.start()
+                recorder.start(insists=True)
         except WorkbenchError as error:
             log.error("%s", error)  # noqa: TRY400  the sentence is enough
 

@@ -41,6 +41,7 @@ SEGMENT_BYTES = 16 << 20
 SEGMENT_AGE_S = 900.0  # a segment is finished after this long, so that the day files follow on quiet days too
 SYNC_S = 1.0
 RETRY_S = 5.0  # how soon recording is tried again after the disk refused
+LONGEST_RETRY_S = 60.0  # the same while it could not begin at all, reached by doubling
 ROWS_A_FRAME = 1 << 14  # a larger batch is cut, so that a segment stays of its size
 _KINDS = ("trades", "quotes", "bars", "history", "quarantined")
 _NEWS = {"gap": Code.GAP, "correction": Code.CORRECTION}  # of minutes recorded before: not lost with the disk
@@ -88,13 +89,15 @@ class Recorder:
         self._compactor = Compactor(folder, hub.calendar)
         self._lock = threading.Lock()  # of the journal and the counts
         self._switch = threading.Lock()  # one start or stop at a time
+        self._is_on = False
         self._folder_lock: FileLock | None = None
         self._journal: Journal | None = None
         self._watched: tuple[str, ...] = ()  # as last written
         self._n_named = 0  # symbols whose names stand in the present segment
         self._is_fresh = False  # the hub has taken no event yet
         self._alive_ns = self._failed_ns = self._history_from_ns = 0
-        self._trouble = self._compact_trouble = ""
+        self._trouble = self._compact_trouble = ""  # why nothing is recorded, or stays in the write-ahead file
+        self._n_refused = 0  # tries to begin that failed, in a row
         self._recorded, self._lost = dict.fromkeys(_KINDS, 0), dict.fromkeys(_KINDS, 0)
         self._untold: deque[tuple[Code, bytes]] = deque(maxlen=MOST_NEWS)  # news that came while the disk refused
         self._n_bytes = 0
@@ -108,33 +111,37 @@ class Recorder:
     @property
     def is_on(self) -> bool:
         """True between `start` and `stop`, in trouble too."""
-        return self._folder_lock is not None
+        return self._is_on
 
-    def start(self) -> None:
+    def start(self, *, insists: bool = False) -> None:
         """Begin to record; harmless when on. What an earlier recorder left in its write-ahead file is put away in the background.
 
-        StoreError when another process records into the folder, or it can't be written; ConfigError for a market that is a recording.
+        StoreError when another process records into the folder, or it can't be written; with `insists` that is trouble instead, said in
+        the log and by `status`, and it is tried again until `stop`. ConfigError for a market that is a recording.
         """
         with self._switch:
-            if self.is_on:
+            if self._is_on:
                 return
             if self._hub.source_info.name == "replay":
                 raise ConfigError("record: received a replay, which is a recording already; allowed: any other source")
-            lock = lock_folder(self.folder)
-            self._is_fresh = not self._hub.health().n_events
-            try:
-                self._begin()
-            except OSError as error:
-                lock.release()
-                raise StoreError(f"record: can't write in {self.folder}: {error.strerror or error}") from None
-            self._folder_lock = lock
-            self._hub.on_accepted = self._take
+            self._is_fresh = not self._hub.health().n_events  # not under the lock, for which the hub may wait
             self._stopping.clear()
+            with self._lock:
+                self._failed_ns = self._n_refused = 0
+                try:
+                    self._open()
+                except StoreError as error:
+                    if not insists:
+                        raise
+                    self._refused(error)
+            self._is_on = True
+            self._hub.on_accepted = self._take
             runs = (("recorder-sync", self._keep_synced), ("recorder-compact", self._keep_compacted))
             self._threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in runs]
             for thread in self._threads:
                 thread.start()
-        log.info("recording to %s", self.folder)
+        if not self._trouble:
+            log.info("recording to %s", self.folder)
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """Stop recording, and put what was written ahead into the day files for at most `timeout_s`; harmless when off.
@@ -142,13 +149,12 @@ class Recorder:
         What does not get there in time is safe in the write-ahead file and gets there when recording begins the next time.
         """
         with self._switch:
-            if not self.is_on:
+            if not self._is_on:
                 return
             self._hub.on_accepted = None
             with self._lock:  # so that no segment is begun after the last one has ended
                 self._beat()
                 self._end_journal()
-                self._trouble = self._trouble.partition(";")[0]  # it does not resume by itself any more
                 self._give_up_ns = monotonic_ns() + int(timeout_s * NS_PER_S)
                 self._stopping.set()
             self._compacting.set()
@@ -161,17 +167,17 @@ class Recorder:
             self._unsynced = []
             if self._folder_lock is not None:
                 self._folder_lock.release()
-            self._folder_lock = None
+            self._folder_lock, self._is_on = None, False
         log.info("recording ended: %s", ", ".join(f"{n:,} {kind}" for kind, n in self._recorded.items() if n) or "nothing came")
 
     def status(self) -> RecorderStatus:
         """Return how recording goes."""
         with self._lock:
             written = self._n_bytes + (self._journal.size if self._journal is not None else 0)
-            trouble = self._trouble or self._compact_trouble
+            trouble = self._trouble + self._next_step() if self._trouble else self._compact_trouble
             recorded, lost = dict(self._recorded), dict(self._lost)
             n_waiting = len(self._finished())
-        return RecorderStatus(self.is_on, trouble, str(self.folder), recorded, lost, written, n_waiting)
+        return RecorderStatus(self._is_on, trouble, str(self.folder), recorded, lost, written, n_waiting)
 
     # -- what the hub tells ----------------------------------------------------------------------------------------------------
 
@@ -181,6 +187,7 @@ class Recorder:
             symbol, rows = payload
             payload = symbol, rows[rows["ts_open"] >= self._history_from_ns]
         with self._lock:
+            self._is_fresh = False
             n_written = 0 if self._journal is None else self._write(kind, payload)
             if kind in self._recorded:
                 self._recorded[kind] += n_written
@@ -239,6 +246,17 @@ class Recorder:
 
     # -- the journal -----------------------------------------------------------------------------------------------------------
 
+    def _open(self) -> None:
+        """Take the folder, and open the first segment in it; StoreError when either can't be done."""
+        lock = lock_folder(self.folder)
+        try:
+            self._begin()
+        except OSError as error:
+            lock.release()
+            raise StoreError(f"record: can't write in {self.folder}: {error.strerror or error}") from None
+        self._folder_lock = lock
+        self._n_refused = 0
+
     def _begin(self) -> None:
         """Open the first segment of a run."""
         self._alive_ns = self._hub.applied_ns
@@ -288,23 +306,41 @@ class Recorder:
 
     def _fail(self, error: OSError) -> None:
         """Stop recording because the disk refuses."""
-        self._trouble = f"recording stopped: {self.folder}: {error.strerror or error}; make room or mend the disk, it resumes by itself"
-        log.error("%s", self._trouble)
+        self._trouble = f"recording stopped: {self.folder}: {error.strerror or error}"
+        log.error("%s%s", self._trouble, self._next_step())
         self._failed_ns = self._now_ns()
         self._retry_ns = monotonic_ns() + int(RETRY_S * NS_PER_S)
         self._end_journal()
         self._compacting.set()
 
-    def _resume(self) -> None:
-        """Try to record again, and note the hole."""
-        self._retry_ns = monotonic_ns() + int(RETRY_S * NS_PER_S)
-        failed_ns, why = self._failed_ns, self._trouble.partition(";")[0]
+    def _refused(self, error: StoreError) -> None:
+        """Note that recording could not begin, and when it is tried again."""
+        self._trouble = f"nothing is recorded: {error}"
+        pause_s = min(LONGEST_RETRY_S, RETRY_S * 2**self._n_refused)
+        self._n_refused += 1
+        self._retry_ns = monotonic_ns() + int(pause_s * NS_PER_S)
+        log.error("%s; tried again in %.0f s", self._trouble, pause_s)
+
+    def _next_step(self) -> str:
+        """Return how recording goes on after trouble, to be put behind the sentence about it; '' when it does not."""
+        if not self._is_on or self._stopping.is_set():
+            return ""
+        return "; it is tried again by itself" if self._folder_lock is None else "; make room or mend the disk, it resumes by itself"
+
+    def _try_again(self) -> None:
+        """Try to record after trouble, and note the hole. One before the first segment is no hole: the recorder was not running."""
+        failed_ns, why = self._failed_ns, self._trouble
         try:
-            self._begin()
+            if self._folder_lock is None:
+                self._open()
+            else:
+                self._begin()
+        except StoreError as error:
+            self._refused(error)
         except OSError as error:
             self._fail(error)
         else:
-            for symbol in self._watched:
+            for symbol in self._watched if failed_ns else ():
                 hole = [symbol, failed_ns // NS_PER_MIN * NS_PER_MIN, self._alive_ns, why]
                 self._append(Code.GAP, json.dumps(hole).encode())
             while self._untold and self._append(*self._untold[0]):
@@ -312,7 +348,8 @@ class Recorder:
         if self._journal is None:
             self._failed_ns = failed_ns
             return
-        log.warning("recording again to %s, after a hole of %.0f s", self.folder, (self._alive_ns - failed_ns) / NS_PER_S)
+        self._compacting.set()
+        log.warning("recording again to %s; before that: %s", self.folder, why)
 
     # -- in the background -------------------------------------------------------------------------------------------------------
 
@@ -322,7 +359,7 @@ class Recorder:
                 if self._stopping.is_set():
                     return
                 if self._journal is None and self._trouble and monotonic_ns() >= self._retry_ns:
-                    self._resume()
+                    self._try_again()
                 self._beat()
                 journal = self._journal
                 if journal is None:
@@ -354,9 +391,10 @@ class Recorder:
         while True:
             is_last = self._stopping.is_set()
             try:
-                while not (is_last and monotonic_ns() > self._give_up_ns) and self._compact():
+                has_folder = self._folder_lock is not None  # else it may be another process's
+                while has_folder and not (is_last and monotonic_ns() > self._give_up_ns) and self._compact():
                     pass
-                if not is_judged:
+                if has_folder and not is_judged:
                     self._compactor.judge_days(self._alive_ns)
                     is_judged = True
                 self._compact_trouble = ""
