@@ -94,12 +94,12 @@ def wait_for(condition, within_s=8.0):
         sleep_s(0.01)
 
 
-def serve(settings, *, symbols=("SPY",), source=None, now_ns=TEN, port=0, **over) -> Service:
+def serve(settings, *, symbols=("SPY",), source=None, now_ns=TEN, port=0, is_recording=False, **over) -> Service:
     """Start a hub and its API."""
     clock = source.clock if source else ManualClock(now_ns)
     source = source or ScriptedSource(clock=clock)
     hub = Hub(source, calendar=SessionCalendar.xnys(), **{"verify_every_s": 0.0, "retry_s": 0.0, **over})
-    engine = Engine(source, hub, symbols, Recorder(hub, settings.data_dir / "recorded")).start()
+    engine = Engine(source, hub, symbols, Recorder(hub, settings.data_dir / "recorded"), is_recording=is_recording).start()
     api = ApiServer(engine, settings, port=port)
     api.start()
     service = Service(engine, source, clock, api, httpx.Client(base_url=api.address, timeout=10))

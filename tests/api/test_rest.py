@@ -235,6 +235,23 @@ def test_the_record_switch_starts_the_recorder_and_is_kept_over_a_restart(servic
     assert not again.engine.recorder.is_on
 
 
+def test_a_run_told_to_record_shows_it_and_the_next_run_that_is_not_told_does_not_record(make_service, settings):
+    told = make_service(is_recording=True)
+    assert told.engine.recorder.is_on
+    assert told.get("/api/flags").json()["flags"][0]["is_on"] is True
+    told.engine.recorder.stop()
+    again = make_service()
+    assert not again.engine.recorder.is_on
+    assert again.get("/api/flags").json()["flags"][0]["is_on"] is False
+
+
+def test_a_switch_thrown_in_a_run_told_to_record_is_kept(make_service, settings):
+    told = make_service(is_recording=True)
+    assert told.client.put("/api/flags", json={"record": True}).status_code == 200
+    told.engine.recorder.stop()
+    assert make_service().engine.recorder.is_on
+
+
 def test_a_switch_that_cannot_be_thrown_stands_as_before(service, settings, monkeypatch):
     def refuses():
         raise StoreError("another process records into the folder")

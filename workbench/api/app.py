@@ -55,13 +55,13 @@ class Api:
             await self._app(scope, receive, send)
 
     def take_up_switches(self) -> None:
-        """Bring the started engine to what the switches say: as last thrown, or on where a setting asks for it."""
+        """Bring the started engine to what the switches say: as last thrown, or on where a setting asks for it in this run."""
         recorder, flags = self.context.engine.recorder, self.context.flags
         if recorder is None:
             return
         try:
             if recorder.is_on:
-                flags.set("record", is_on=True)
+                flags.assume("record", is_on=True)
             elif flags.get("record"):
                 recorder.start(insists=True)
         except WorkbenchError as error:

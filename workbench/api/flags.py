@@ -1,5 +1,6 @@
 """Switches that can be thrown while the hub runs, kept over restarts as one JSON file in the data folder.
 
+Kept is what was thrown, not what a command or a setting asks for: that holds for one run, unless it is thrown meanwhile.
 Known switches only. A file that can't be read is put aside under another name, and all switches are off. Floor 8.
 """
 
@@ -26,7 +27,8 @@ class Flags:
         self._path = path
         self._lock = threading.Lock()
         self._listeners: dict[str, list[Callable[[bool], None]]] = {name: [] for name in KNOWN}
-        self._on = dict.fromkeys(KNOWN, False) | self._read()
+        self._kept = dict.fromkeys(KNOWN, False) | self._read()
+        self._on = dict(self._kept)
 
     def get(self, name: str) -> bool:
         """Return how a switch stands; ConfigError for one that does not exist."""
@@ -40,19 +42,24 @@ class Flags:
         """Call `listener` whenever a switch is thrown, on the thread that throws it. What it raises, the thrower gets."""
         self._listeners[_known(name)].append(listener)
 
+    def assume(self, name: str, *, is_on: bool) -> None:
+        """Let a switch stand as it does by other means in this run, without keeping that; nobody who listens is called."""
+        with self._lock:
+            self._on[_known(name)] = is_on
+
     def set(self, name: str, *, is_on: bool) -> None:
         """Throw a switch and keep it. StoreError when it can't be kept; then it stands as before."""
         _known(name)
         with self._lock:
-            was = self._on[name]  # thrown again as it stands: what listens may not stand so
-            self._write(self._on | {name: is_on})
+            kept, was = self._kept, self._on[name]  # thrown again as it stands: what listens may not stand so
+            self._keep(kept | {name: is_on})
             self._on[name] = is_on
             try:
                 for listener in self._listeners[name]:
                     listener(is_on)
             except BaseException:
                 self._on[name] = was
-                self._write(self._on)
+                self._keep(kept)
                 raise
 
     def _read(self) -> dict[str, bool]:
@@ -71,6 +78,10 @@ class Flags:
         except OSError as error:
             log.warning("flags: %s can't be put aside: %s", self._path, error)
         return {}
+
+    def _keep(self, states: dict[str, bool]) -> None:
+        self._write(states)
+        self._kept = states
 
     def _write(self, states: dict[str, bool]) -> None:
         """Put a whole new file in the old one's place."""
