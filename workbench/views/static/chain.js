@@ -1,9 +1,14 @@
 // The chain's page: holds every cell's number, and draws the lines that are seen. Lines are made once and moved while scrolling; an
-// update touches the cells that changed. The server says what a number is, this file how it looks.
+// update draws the cells that changed. The server says what a number is, this file how it looks.
+//
+// A line's boxes (shading, marks, what the pointer meets) are elements. Its numbers are drawn on one canvas above them: to lay out and
+// paint two thousand texts ten times a second takes a page most of a core, to draw them a tenth of that. The same texts stand unseen in
+// the boxes, for who has the page read to him, and follow a few lines at a time.
 
-const ROW = 22, SPARE = 6, FLASH_MS = 150, HERE_MS = 3000
+const ROW = 22, SPARE = 6, FLASH_MS = 150, HERE_MS = 3000, TELL_MS = 100, TOLD_LINES = 3
 const LISTED = 1, ITM = 2, OLD = 4, UNPRICED = 8, ILLIQUID = 16, ADJUSTED = 32
-const PRICES = ["bid", "ask", "mid", "last"]
+const PRICES = ["bid", "ask", "mid", "last"], COUNTS = ["volume", "open_interest", "bid_size", "ask_size"]
+const QUOTED = [...PRICES, ...COUNTS, "spread_pct"]      // known without a volatility
 const PICKS = [["", "Select"], ["straddle", "Straddle"], ["strangle", "Strangle"], ["vertical", "Vertical"]]
 const CLOCK = new Intl.DateTimeFormat("en-GB", {timeZone: "America/New_York", hour: "2-digit", minute: "2-digit", second: "2-digit"})
 
@@ -22,7 +27,9 @@ class Chain {
     this.cells = new Map()          // field -> values, 2 a strike: call, put
     this.head = {}
     this.dirty = new Map()          // field -> places that changed
-    this.flashing = []
+    this.before = new Map()         // price -> its values before they changed
+    this.lit = new Map()            // price -> until when each place flashes [ms], negative: down
+    this.behind = new Set()         // lines whose unseen texts are not the drawn ones
     this.n = 0
     this.pick = ""
     this.shown = ""                 // what the lines are of: another one is centred anew
@@ -36,6 +43,8 @@ class Chain {
     this.sized.observe(this.scroller)
     this.onPress = (e) => { if (!e.composedPath().includes(this.menu.parentNode)) this.menu.classList.remove("on") }
     window.addEventListener("pointerdown", this.onPress)
+    this.coloured = new MutationObserver(() => { this.figures.forget(); this.drawAnew() })
+    this.coloured.observe(document.documentElement, {attributeFilter: ["style"]})
     this.here = setInterval(() => this.model.send_msg({do: "here", value: this.n}), HERE_MS)
     this.columns()
     this.drawMenu()
@@ -46,6 +55,8 @@ class Chain {
 
   remove() {
     clearInterval(this.here)
+    clearTimeout(this.telling)
+    this.coloured.disconnect()
     this.sized.disconnect()
     window.removeEventListener("pointerdown", this.onPress)
   }
@@ -79,6 +90,7 @@ class Chain {
     this.scroller = node("div", "scroller", stage)
     this.titles = node("div", "line titles", this.scroller)
     this.sheet = node("div", "sheet", this.scroller)
+    this.figures = new Figures(this.sheet)
     this.money = node("div", "money", this.sheet)
     this.tag = node("span", "tag", this.money)
     this.cover = node("div", "cover", stage)
@@ -128,7 +140,16 @@ class Chain {
     while (this.pool.length < wanted) this.pool.push(this.newLine())
     while (this.pool.length > wanted) this.pool.pop().el.remove()
     for (const line of this.pool) line.i = -1
-    this.request()
+    this.measure()
+    this.drawAnew()
+  }
+  // Where the columns' cells stand in the sheet.
+  measure() {
+    const whole = this.titles.getBoundingClientRect(), cells = [...this.titles.children].map((el) => { const {left, right} = el.getBoundingClientRect(); return [left - whole.left, right - whole.left] })
+    const n = this.sides[0].length
+    this.spans = this.sides.map((side, right) => new Map(side.map((c, j) => [c.name, cells[right ? n + 1 + j : j]])))
+    this.strikeAt = cells[n][0]
+    this.figures.fit(whole.width, this.pool.length)
   }
   newLine() {
     const el = node("div", "line", this.sheet)
@@ -139,7 +160,7 @@ class Chain {
       cells.push(new Map(side.map((c) => [c.name, node("div", `c ${c.name}`, half)])))
       if (!right) el.strike = node("div", "k", el)
     })
-    return {el, halves, cells, strike: el.strike, i: -1}
+    return {el, halves, cells, strike: el.strike, worn: [], i: -1}
   }
 
   // -- showing -------------------------------------------------------------------------------------------------------------
@@ -154,12 +175,8 @@ class Chain {
     for (const [field, [places, values]] of Object.entries(news.cells ?? {})) {
       let held = this.cells.get(field)
       if (!held) this.cells.set(field, held = new Float64Array(2 * this.strikes.length).fill(NaN))
-      const before = !isNew && PRICES.includes(field) ? this.before ??= new Map() : null
-      for (let j = 0; j < places.length; j++) {
-        const at = places[j], value = values[j] ?? NaN
-        if (before) before.set(`${field} ${at}`, held[at])
-        held[at] = value
-      }
+      if (!isNew && PRICES.includes(field) && !this.before.has(field)) this.before.set(field, held.slice())
+      for (let j = 0; j < places.length; j++) held[places[j]] = values[j] ?? NaN
       if (!isNew) this.dirty.set(field, (this.dirty.get(field) ?? []).concat(places))
     }
     this.request()
@@ -167,7 +184,8 @@ class Chain {
   begin(strikes) {
     this.cells.clear()
     this.dirty.clear()
-    this.before = null
+    this.before.clear()
+    this.lit.clear()
     const top = this.strikes[Math.round(this.scroller.scrollTop / ROW)]
     this.strikes = strikes
     this.digits = Math.max(0, ...strikes.map((k) => (String(k).split(".")[1] ?? "").length))
@@ -180,25 +198,37 @@ class Chain {
   }
 
   request() { this.asked ??= requestAnimationFrame(() => { this.asked = null; this.draw() }) }
+  drawAnew() { this.isAnew = true; this.request() }
   draw() {
     if (this.headChanged) { this.headChanged = false; this.drawHead() }
     if (this.mustCentre && this.head.spot != null && this.scroller.clientHeight) { this.mustCentre = false; this.centre() }
-    this.drawLines()
-    this.drawChanges()
+    this.now = performance.now()
+    if (this.figures.ratio !== window.devicePixelRatio) { this.measure(); this.isAnew = true }     // moved to another screen
+    this.placeLines()
+    const changed = this.takeChanges()
+    if (this.isAnew) this.drawLines()
+    else for (const [field, at] of changed) this.drawCell(field, at)
+    this.isAnew = false
+    this.figures.uncover(this.strikeShown, this.strikeWidth)
+    if (this.over != null) this.drawFoot()
+    if (this.behind.size) this.telling ??= setTimeout(() => this.tell(), TELL_MS)
     if (this.n !== this.drawn) this.send("drawn", this.drawn = this.n)
   }
 
-  drawLines() {
-    const top = this.scroller.scrollTop
-    const first = Math.max(0, Math.min(Math.floor(top / ROW) - SPARE, this.strikes.length - this.pool.length))
-    this.first = first
-    const size = this.pool.length
+  placeLines() {
+    const {scrollTop: top, scrollLeft: left, clientWidth, clientHeight} = this.scroller, size = this.pool.length
+    const first = Math.max(0, Math.min(Math.floor(top / ROW) - SPARE, this.strikes.length - size))
     for (let j = 0; j < size; j++) {
       const line = this.pool[j], i = first + ((j - first) % size + size) % size        // each line keeps its slot while scrolling
       if (line.i !== i) this.fill(line, i)
     }
+    const strike = Math.max(left, Math.min(this.strikeAt, left + clientWidth - this.strikeWidth))  // it sticks to the edges
+    if (first !== this.first || strike !== this.strikeShown) this.isAnew = true
+    this.first = first
+    this.strikeShown = strike
+    this.figures.moveTo(first)
     const k = this.money.k ?? 0
-    this.atm.classList.toggle("away", this.head.spot != null && (k * ROW < top || k * ROW > top + this.scroller.clientHeight - ROW))
+    this.atm.classList.toggle("away", this.head.spot != null && (k * ROW < top || k * ROW > top + clientHeight - ROW))
   }
   slot(i) { const line = this.pool[i % this.pool.length]; return line?.i === i ? line : null }
 
@@ -206,50 +236,89 @@ class Chain {
     line.i = i
     line.el.style.transform = `translateY(${i * ROW}px)`
     line.strike.textContent = this.strikes[i]?.toFixed(this.digits) ?? ""
-    for (const side of [0, 1]) {
-      for (const name of line.cells[side].keys()) this.put(line, side, name)
-      this.dress(line, side)
-    }
+    this.write(line)
+    for (const side of [0, 1]) this.dress(line, side)
   }
-  put(line, side, name) {
-    const cell = line.cells[side].get(name)
-    if (!cell) return null
-    const text = this.text(name, this.cells.get(name)?.[2 * line.i + side], this.cells.get("flags")?.[2 * line.i + side])
-    if (cell.firstChild) { if (cell.firstChild.data !== text) cell.firstChild.data = text } else cell.textContent = text
-    return cell
+  write(line) {
+    this.behind.delete(line)
+    line.cells.forEach((cells, side) => {
+      for (const [name, cell] of cells) {
+        const text = this.textAt(name, 2 * line.i + side)
+        if (cell.firstChild) { if (cell.firstChild.data !== text) cell.firstChild.data = text } else cell.textContent = text
+      }
+    })
   }
+  tell() {
+    this.telling = null
+    for (const line of [...this.behind].slice(0, TOLD_LINES)) this.write(line)
+    if (this.behind.size) this.telling = setTimeout(() => this.tell(), TELL_MS)
+  }
+
+  textAt(name, at) { return this.text(name, this.cells.get(name)?.[at], this.cells.get("flags")?.[at]) }
   text(name, v, flags) {
     if (!(flags & LISTED)) return ""
     if (v == null || Number.isNaN(v)) return "–"
-    if (name === "volume" || name === "open_interest" || name.endsWith("_size")) return short(v)
+    if (COUNTS.includes(name)) return short(v)
     const text = Math.abs(v).toFixed(this.byName.get(name).decimals)
     return v < 0 && Number(text) !== 0 ? `−${text}` : text
+  }
+  tone(name, flags) {
+    if (flags & UNPRICED && !QUOTED.includes(name)) return "faint"
+    if (flags & OLD || this.head.is_old) return "stale"
+    return COUNTS.includes(name) ? "muted" : "text"
   }
   dress(line, side) {
     const at = 2 * line.i + side, flags = this.cells.get("flags")?.[at] || 0
     const strike = this.strikes[line.i], right = "CP"[side], s = this.model.selected
     const isOn = s.strike === strike && s.right === right && s.expiry === this.model.place.expiry && s.root === this.model.place.root
     const leg = (this.head.legs?.[0] ?? []).find(([root, expiry, k, r]) => k === strike && r === right && expiry === this.model.place.expiry && root === this.model.place.root)
-    line.halves[side].className = `half ${side ? "puts" : "calls"}${flags & ITM ? " itm" : ""}${flags & OLD ? " old" : ""}${flags & UNPRICED ? " unpriced" : ""}${flags & ILLIQUID ? " thin" : ""}${flags & ADJUSTED ? " adjusted" : ""}${isOn ? " on" : ""}${leg ? (leg[4] > 0 ? " bought" : " sold") : ""}`
+    const cls = `half ${side ? "puts" : "calls"}${flags & ITM ? " itm" : ""}${flags & OLD ? " old" : ""}${flags & UNPRICED ? " unpriced" : ""}${flags & ILLIQUID ? " thin" : ""}${flags & ADJUSTED ? " adjusted" : ""}${isOn ? " on" : ""}${leg ? (leg[4] > 0 ? " bought" : " sold") : ""}`
+    if (line.worn[side] !== cls) line.halves[side].className = line.worn[side] = cls
   }
 
-  drawChanges() {
-    const flash = []
+  // Return the cells that changed: [field, place].
+  takeChanges() {
+    const changed = [], lit = []
     for (const [field, places] of this.dirty) {
       for (const at of places) {
         const line = this.slot(at >> 1), side = at & 1
         if (!line) continue
-        if (field === "flags") { this.dress(line, side); for (const name of line.cells[side].keys()) this.put(line, side, name); continue }
-        const cell = this.put(line, side, field), old = this.before?.get(`${field} ${at}`)
-        if (cell && old === old && old !== undefined) flash.push([cell, this.cells.get(field)[at] > old ? "up" : "down"])
+        if (field === "flags") { this.dress(line, side); for (const name of line.cells[side].keys()) changed.push([name, at]) }
+        else if (!line.cells[side].has(field)) continue
+        else { changed.push([field, at]); if (this.light(field, at)) lit.push([field, at]) }
+        this.behind.add(line)
       }
     }
     this.dirty.clear()
-    this.before = null
-    if (this.over) this.drawFoot()
-    if (!flash.length) return
-    for (const [cell, tone] of flash) cell.dataset.flash = tone
-    setTimeout(() => { for (const [cell, tone] of flash) if (cell.dataset.flash === tone) delete cell.dataset.flash }, FLASH_MS)
+    this.before.clear()
+    if (lit.length) setTimeout(() => this.fade(lit), FLASH_MS)
+    return changed
+  }
+  light(field, at) {
+    const before = this.before.get(field)
+    if (!before || Number.isNaN(before[at])) return false
+    let until = this.lit.get(field)
+    if (!until) this.lit.set(field, until = new Float64Array(2 * this.strikes.length))
+    until[at] = (this.now + FLASH_MS) * (this.cells.get(field)[at] > before[at] ? 1 : -1)
+    return true
+  }
+  fade(lit) {
+    this.now = performance.now()
+    const over = lit.filter(([field, at]) => Math.abs(this.lit.get(field)?.[at] ?? Infinity) <= this.now + 4)   // others were lit anew
+    for (const [field, at] of over) { this.lit.get(field)[at] = 0; this.drawCell(field, at) }
+    if (over.length) this.figures.uncover(this.strikeShown, this.strikeWidth)
+  }
+
+  drawLines() {
+    this.figures.wipe()
+    for (const {i, cells} of this.pool) for (const side of [0, 1]) for (const name of cells[side].keys()) this.drawCell(name, 2 * i + side)
+  }
+  drawCell(name, at) {
+    const row = (at >> 1) - this.first, span = this.spans[at & 1].get(name)
+    if (!span || row < 0 || row >= this.pool.length) return
+    const flags = this.cells.get("flags")?.[at], until = this.lit.get(name)?.[at] ?? 0
+    const flash = Math.abs(until) > this.now ? (until > 0 ? "up" : "down") : ""
+    this.figures.draw(row, span, this.textAt(name, at), this.tone(name, flags), flags & OLD && (name === "bid" || name === "ask"), flash)
   }
 
   mark() { for (const line of this.pool) if (line.i >= 0) for (const side of [0, 1]) this.dress(line, side) }
@@ -304,7 +373,7 @@ class Chain {
     ]
     const late = !h.is_old ? "" : h.asof ? `quotes of ${h.asof} New York, ${ago(h.age_s)} old` : "nobody told when it was quoted"
     this.drawFacts(facts, spot != null && !h.is_priced ? "pricing …" : "", late)
-    this.root.classList.toggle("late", !!h.is_old)
+    if (this.wasOld !== (this.wasOld = !!h.is_old)) this.drawAnew()
     const notes = [...new Set([h.trouble, ...(h.notes ?? [])].filter(Boolean))]
     this.notes.classList.toggle("on", notes.length > 0)
     this.notes.classList.toggle("trouble", !!h.trouble)
@@ -387,6 +456,57 @@ class Chain {
     const of = {line: at >> 1, right: "CP"[at & 1]}
     if (this.pick) this.send("pick", this.pick, of)
     else this.send("select", null, of)
+  }
+}
+
+// The numbers of the lines that are there, on a canvas that covers them.
+class Figures {
+  constructor(sheet) {
+    this.el = node("canvas", "figures", sheet)
+    this.ctx = this.el.getContext("2d")
+    this.tones = new Map()
+  }
+  forget() { this.tones.clear() }
+  tone(name) {
+    if (!this.tones.has(name)) this.tones.set(name, getComputedStyle(this.el).getPropertyValue(`--wb-${name}`).trim() || "#888")
+    return this.tones.get(name)
+  }
+
+  fit(width, rows) {
+    const ratio = this.ratio = window.devicePixelRatio, w = Math.ceil(width), h = rows * ROW
+    Object.assign(this.el, {width: w * ratio, height: h * ratio})
+    Object.assign(this.el.style, {width: `${w}px`, height: `${h}px`})
+    this.ctx.setTransform(ratio, 0, 0, ratio, 0, 0)
+    const told = getComputedStyle(this.el), families = [told.fontFamily, 'Roboto, Arial, "Liberation Sans", sans-serif']
+    const isTabular = (family) => { this.ctx.font = `${told.fontSize} ${family}`; return this.ctx.measureText("1").width === this.ctx.measureText("0").width }
+    const family = families.find(isTabular) ?? families[0]
+    this.fonts = ["", "italic "].map((slant) => `${slant}${told.fontSize} ${family}`)
+    this.ctx.font = this.font = this.fonts[0]
+    this.ctx.textAlign = "right"
+    const {fontBoundingBoxAscent: up, fontBoundingBoxDescent: down, width: digit} = this.ctx.measureText("0")
+    this.base = Math.round((ROW + up - down) / 2)
+    this.digit = digit
+  }
+  moveTo(row) { if (row !== this.row) this.el.style.transform = `translateY(${(this.row = row) * ROW}px)` }
+  wipe() { this.ctx.clearRect(0, 0, this.el.width, this.el.height) }
+  uncover(left, width) { this.ctx.clearRect(left, 0, width, this.el.height) }
+
+  draw(row, [from, to], text, tone, isSlanted, flash) {
+    const {ctx} = this, snap = (x) => Math.round(x * this.ratio) / this.ratio
+    const left = snap(from), width = snap(to) - left, top = row * ROW
+    ctx.clearRect(left, top, width, ROW)
+    if (flash) {
+      ctx.globalAlpha = 0.38
+      ctx.fillStyle = this.tone(flash)
+      ctx.fillRect(left, top, width, ROW - 1)
+      ctx.globalAlpha = 1
+    }
+    if (!text) return
+    const font = this.fonts[isSlanted ? 1 : 0]
+    if (font !== this.font) ctx.font = this.font = font
+    ctx.fillStyle = this.tone(tone)
+    if (text.length * this.digit > width) ctx.fillText(text, to - 4, top + this.base, width - 5)
+    else ctx.fillText(text, to - 4, top + this.base)
   }
 }
 
