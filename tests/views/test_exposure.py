@@ -438,9 +438,10 @@ def test_a_turn_never_waits_for_the_provider(hub, document, comm):
     hub.held_up.set()
     until(view, lambda: view.board)
     assert view.messages[-1]["board"]["totals"]["call_wall"] in STRIKES
-    assert {"exposure-call_wall", "exposure-poc"} <= {level["id"] for level in view.levels()}
-    view.stop()
+    assert {"exposure-call_wall", "exposure-poc"} <= {level["id"] for level in view.levels}
+    view.close()
     until(view, lambda: not hub.readers)
+    assert view.levels == []
 
 
 def test_a_page_that_is_not_shown_asks_for_nothing(hub):
@@ -448,7 +449,7 @@ def test_a_page_that_is_not_shown_asks_for_nothing(hub):
     for _ in range(20):
         view.tick()
     assert hub.asked == 0
-    assert view.levels() == []
+    assert view.levels == []
 
 
 def test_an_answer_to_an_earlier_choice_is_never_shown(hub):
@@ -462,7 +463,7 @@ def test_an_answer_to_an_earlier_choice_is_never_shown(hub):
     assert model.sign == "all-short"
     assert len(view.messages) == 1
     assert "short everything" in view.board["assumptions"][1]
-    view.stop()
+    view.close()
 
 
 def test_a_message_that_makes_no_sense_is_answered_with_one_sentence(hub):

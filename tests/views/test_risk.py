@@ -171,6 +171,9 @@ def test_release_closes_every_chain():
     reading.read(Ask("SPY", NEAR.isoformat(), (Held(templates.single("SPY", LATER, "C", 673)),)))
     assert hub.n_open == 2
     reading.release()
+    assert hub.n_open == 2  # somebody looks
+    reading.is_wanted = False
+    reading.release()
     assert hub.n_open == 0
 
 

@@ -100,7 +100,7 @@ class Desk:
     """All views of one browser session over one hub."""
 
     def __init__(self, hub: Any, shelf: Shelf | None = None, query: Mapping[str, str] | None = None) -> None:
-        """`query` is what the address asks for: symbol, tf, theme."""
+        """`query` is what the address asks for: symbol, tf, theme, dock (the tab of the right column, '' for none)."""
         self.hub, self.shelf = hub, shelf or Shelf(None)
         self.errors = 0
         self._last_error = self._greeting = ""
@@ -124,7 +124,7 @@ class Desk:
         self.shell.on_message = self._on_message
         self._follow()
         self._sync()
-        self._open_dock(kept.get("dock"))
+        self._open_dock((query or {}).get("dock", kept.get("dock")))
 
     # -- running -----------------------------------------------------------------------------------------------------------
 

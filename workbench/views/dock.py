@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from workbench.views.chain import ChainView
+from workbench.views.docked import BoardTab, LadderTab
+from workbench.views.exposure import ExposureTab
 from workbench.views.models import Selection
+from workbench.views.risk import RiskTab
 from workbench.views.shelf import Shelf
 
 
@@ -40,7 +43,13 @@ class Tab:
     make: Callable[[Any, Selection, Shelf], DockView]
 
 
-TABS = (Tab("chain", "Chain", "c", ChainView),)
+TABS = (
+    Tab("chain", "Chain", "c", ChainView),
+    Tab("ladder", "Ladder", "l", LadderTab),
+    Tab("board", "Board", "q", BoardTab),
+    Tab("exposure", "Exposure", "x", ExposureTab),
+    Tab("structures", "Structures", "g", RiskTab),
+)
 
 
 class Dock:

@@ -6,8 +6,9 @@ nothing is read and no chain is held open. What is drawn, in static/exposure.js,
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,16 @@ import param
 from panel.custom import JSComponent
 
 from workbench.clock import NS_PER_S, monotonic_ns
-from workbench.errors import WorkbenchError
+from workbench.errors import StoreError, WorkbenchError
 from workbench.options.exposure import DealerSign, GexUnit, SizeBasis
 from workbench.options.gamma_profile import Stickiness
 from workbench.options.profile_rows import Hours
 from workbench.views import theme
 from workbench.views.exposure_board import levels_of
-from workbench.views.exposure_model import CHOICES, ExposureModel
+from workbench.views.exposure_model import CHOICES, ExposureModel, underlying_of
 from workbench.views.exposure_reading import Ask, ExposureReading, Histories
+from workbench.views.models import Selection
+from workbench.views.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ EVERY_S = 2.5  # between two computations of one screen
 PAUSE_COSTS = 3  # and at least so many times what the last one took
 WAIT_S = 0.5  # for chains that are being loaded
 _READS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="exposure")
+KEPT = tuple(name for name in CHOICES if name != "expiry")  # on the shelf, from day to day
 OFFERED = {
     "unit": {GexUnit.PCT: "per 1 %", GexUnit.POINT: "per point", GexUnit.SHARES: "shares"},
     "sign": {DealerSign.CALLS_LONG: "long calls, short puts", DealerSign.ALL_LONG: "long all", DealerSign.ALL_SHORT: "short all"},
@@ -63,6 +67,9 @@ class ExposureView(JSComponent):
         self._reading = ExposureReading(hub, histories or Histories())
         self._job: tuple[Ask, int, Future[dict[str, Any] | None]] | None = None
         self._is_shown, self._is_whole = False, True  # whether the page has to be told everything
+        self._is_closed = False
+        self.levels: list[dict[str, Any]] = []  # walls, magnet, flip and the profile's, for charts of the underlying; [] until known
+        self.on_levels: Callable[[], None] | None = None  # told when `levels` are others
         self._due_ns = 0
         self.board: dict[str, Any] = {}  # the newest that was told
         offered = {name: [[kind.value, label] for kind, label in kinds.items()] for name, kinds in OFFERED.items()}
@@ -80,13 +87,25 @@ class ExposureView(JSComponent):
             self._is_whole = False
             self._job = ask, monotonic_ns(), _READS.submit(self._reading.read, ask, whole=whole)
 
-    def levels(self) -> list[dict[str, Any]]:
-        """Return walls, magnet, flip and the profile's levels, as a chart's `set_levels` takes them; empty while nothing is known."""
-        return levels_of(self.board.get("totals", {}), self.board.get("profile"))
+    def open(self) -> None:
+        """Read as soon as the page shows it."""
+        self._is_closed = False
 
-    def stop(self) -> None:
-        """Read no more."""
+    def close(self) -> None:
+        """Read no more; harmless when closed."""
+        self._is_closed = True
         self._show(False)
+        self._job, self.board = None, {}
+        self._carry()
+
+    def _carry(self) -> None:
+        """Give the newest levels to the charts, where they are others."""
+        levels = levels_of(self.board.get("totals", {}), self.board.get("profile"))
+        if levels == self.levels:
+            return
+        self.levels = levels
+        if self.on_levels is not None:
+            self.on_levels()
 
     def _take(self, ask: Ask, began_ns: int, job: Future[dict[str, Any] | None]) -> None:
         self._job = None
@@ -98,12 +117,15 @@ class ExposureView(JSComponent):
         elif answer is not None:
             if answer.get("is_waiting"):
                 self._due_ns = now + int(WAIT_S * NS_PER_S)
-            self.board = answer
+            if answer.get("totals"):  # what could not be computed once leaves the lines where they are
+                self.board = answer
+                self._carry()
             self._send_msg({"board": answer})
 
     def _changed(self) -> None:
         self.chosen = _chosen(self._model)
         self.board = {}
+        self._carry()
         self._due_ns, self._is_whole = 0, True
 
     def _show(self, is_shown: bool) -> None:
@@ -116,6 +138,8 @@ class ExposureView(JSComponent):
     def _handle_msg(self, message: dict[str, Any]) -> None:
         """Do what the page says; what makes no sense is answered with one sentence."""
         kind, value = message.get("do"), message.get("value")
+        if self._is_closed:  # a page's word that comes after it was closed would open it again
+            return
         try:
             if kind == "ready":
                 self._show(True)
@@ -128,6 +152,32 @@ class ExposureView(JSComponent):
             elif kind == "theme" and self.colours:
                 self.colours = theme.tokens("light" if self.colours.get("scheme") == "dark" else "dark")
         except (WorkbenchError, ValueError) as error:
+            self._send_msg({"say": str(error)})
+
+
+class ExposureTab(ExposureView):
+    """Exposure of the selected underlying, a tab of the desk's right column."""
+
+    def __init__(self, hub: Any, selection: Selection, shelf: Shelf, **params: Any) -> None:
+        self._selection, self._shelf = selection, shelf
+        model = ExposureModel()
+        for name, value in shelf.read("exposure", {}).items():
+            with contextlib.suppress(ValueError, TypeError):  # an old file may hold what is no longer offered
+                model.choose(name, value)
+        self._follow_to(model)
+        super().__init__(hub, model, shared_histories(), **params)
+        selection.param.watch(lambda *_: self._follow_to(self._model), ["underlying"])
+        model.param.watch(lambda *_: self._keep(), list(KEPT))
+
+    def _follow_to(self, model: ExposureModel) -> None:
+        with contextlib.suppress(WorkbenchError):  # what is no symbol is said by the chart
+            if underlying_of(self._selection.underlying) != model.symbol:
+                model.show(self._selection.underlying)
+
+    def _keep(self) -> None:
+        try:
+            self._shelf.write("exposure", {name: getattr(self._model, name) for name in KEPT})
+        except StoreError as error:
             self._send_msg({"say": str(error)})
 
 
@@ -174,4 +224,4 @@ class ExposurePage:
         callback, self._callback = self._callback, None
         if callback is not None and callback.running:
             callback.stop()
-        self.view.stop()
+        self.view.close()

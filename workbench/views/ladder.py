@@ -37,6 +37,7 @@ class Ladder(JSComponent):
     symbol = param.String("", doc="Symbol shown.")
     label = param.String("", doc="The same, as people say it.")
     marks = param.List(default=[], doc="Own orders and prices, as plain values.")
+    centre_key = param.String("c", constant=True, doc="Key that puts the market in the middle.")
     rule = param.String(RULE, constant=True, doc="How volume is told apart.")
 
     _esm = STATIC / "ladder.js"

@@ -19,6 +19,7 @@ from workbench.errors import StoreError, SymbolError, WorkbenchError
 from workbench.types import check_symbol
 from workbench.views import theme
 from workbench.views.board import QuoteBoard
+from workbench.views.docked import BOARD_KEPT_AS, kept_board
 from workbench.views.health_strip import HealthStrip
 from workbench.views.labels import label_of
 from workbench.views.ladder import Ladder
@@ -71,7 +72,7 @@ class Matrix:
         self.errors = self._turn = 0
         self._last_error = ""
         self._callback: Any = None
-        self.listed = WatchlistModel(symbols=self._first_symbols())
+        self.listed = WatchlistModel(symbols=kept_board(hub, self.shelf))
         symbol, greeting = self._first_symbol(query.get("symbol"))
         self.model = LadderModel(symbol=symbol)
         self.look = _look({**self.shelf.read("prefs", {}), **query})
@@ -154,10 +155,6 @@ class Matrix:
 
     # -- what is remembered ------------------------------------------------------------------------------------------------
 
-    def _first_symbols(self) -> list[str]:
-        kept = [symbol for symbol in self.shelf.read("board", []) if isinstance(symbol, str)]
-        return kept if self.shelf.knows("board") else list(self.hub.watched())
-
     def _first_symbol(self, asked: str | None) -> tuple[str, str]:
         """Return the symbol to begin with, and a sentence where it is not the one asked for."""
         first = next(iter([*self.listed.symbols, *self.hub.watched()]), "SPY")
@@ -174,7 +171,7 @@ class Matrix:
         return symbol, ""
 
     def _store(self) -> None:
-        self._write("board", self.listed.symbols)
+        self._write(BOARD_KEPT_AS, self.listed.symbols)
 
     def _keep_look(self) -> None:
         self._write("prefs", {**self.shelf.read("prefs", {}), "theme": self.look.theme})

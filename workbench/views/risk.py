@@ -25,7 +25,7 @@ from workbench.options.templates import TEMPLATES
 from workbench.types import OptionContract, check_symbol
 from workbench.views import theme
 from workbench.views.health_strip import HealthStrip
-from workbench.views.models import normal_symbol
+from workbench.views.models import Selection, normal_symbol
 from workbench.views.risk_graph_of import BASES, Held, Scenario
 from workbench.views.risk_reading import Ask, RiskReading, from_plain, plain
 from workbench.views.risk_tiles import TileAsk, structure_of_tile
@@ -44,7 +44,10 @@ _WORK = ThreadPoolExecutor(max_workers=1, thread_name_prefix="risk")
 class RiskShell(JSComponent):
     """The page: lists, canvas, sliders, tiles. It knows nothing of markets."""
 
-    strip = Child(doc="Right end of the top bar.")
+    strip = Child(doc="Right end of the top bar; none on the desk, which has its own.")
+    is_docked = param.Boolean(
+        False, constant=True, doc="Whether it stands in the desk's column: colours, symbol and most keys are the desk's."
+    )
     theme = param.String("dark")
     palette = param.String("teal")
     colours = param.Dict(default={}, doc="Theme tokens.")
@@ -72,8 +75,10 @@ class RiskShell(JSComponent):
 class RiskPage:
     """The risk graph of one browser session over one hub."""
 
-    def __init__(self, hub: Any, shelf: Shelf | None = None, query: Mapping[str, str] | None = None) -> None:
-        """`query` is what the address asks for: symbol, expiry, theme."""
+    def __init__(
+        self, hub: Any, shelf: Shelf | None = None, query: Mapping[str, str] | None = None, shell: RiskShell | None = None
+    ) -> None:
+        """`query` is what the address asks for: symbol, expiry, theme. `shell`: None for one with health strip and colours of its own."""
         self.hub, self.shelf = hub, shelf or Shelf(None)
         self.reading = RiskReading(hub)
         kept, asked = self.shelf.read("risk", {}), dict(query or {})
@@ -88,8 +93,8 @@ class RiskPage:
         self._job: Future[Any] | None = None
         self._job_ask: Ask | None = None
         self._turn, self._callback = 0, None
-        self.strip = HealthStrip(hub)
-        self.shell = RiskShell(strip=self.strip, theme=self.theme, palette=self.palette, colours=theme.tokens(self.theme, self.palette))
+        self.strip = HealthStrip(hub) if shell is None else None
+        self.shell = RiskShell(strip=self.strip) if shell is None else shell
         self.shell.on_message = self._on_message
         self._sync()
 
@@ -105,6 +110,11 @@ class RiskPage:
         self._callback = pn.state.add_periodic_callback(self.tick, period=TICK_MS)
         pn.state.on_session_destroyed(lambda _: self.stop())
 
+    def resume(self) -> None:
+        """Read again after `stop`."""
+        self.reading.is_wanted = True
+        self._do_ready(None)
+
     def stop(self) -> None:
         """Stop ticking and let go of the chains; harmless when stopped."""
         callback, self._callback = self._callback, None
@@ -116,7 +126,7 @@ class RiskPage:
     def tick(self) -> None:
         """Send what was computed and have the next computed."""
         self._turn += 1
-        if self._turn % HEALTH_EVERY == 1:
+        if self.strip is not None and self._turn % HEALTH_EVERY == 1:
             self.strip.tick()
         if self._job is not None and self._job.done():
             answer, ask, self._job = self._job.result(), self._job_ask, None
@@ -143,8 +153,12 @@ class RiskPage:
     # -- what the page says ------------------------------------------------------------------------------------------------
 
     def _on_message(self, message: dict[str, Any]) -> None:
+        self.do(str(message.get("do")), message.get("value"))
+
+    def do(self, kind: str, value: Any = None) -> None:
+        """Do what a person did on the page; what makes no sense is answered with one sentence."""
         try:
-            self._do(str(message.get("do")), message.get("value"))
+            self._do(kind, value)
         except WorkbenchError as error:
             self.shell.tell(say=str(error))
         except Exception as error:  # a click that does nothing and says nothing would look like a dead page
@@ -300,8 +314,9 @@ class RiskPage:
     def _sync(self) -> None:
         """Tell the page what its own controls have to show."""
         s = self.scenario
+        look = {"theme": self.theme, "palette": self.palette, "colours": theme.tokens(self.theme, self.palette)}
         self.shell.param.update(
-            theme=self.theme, palette=self.palette, colours=theme.tokens(self.theme, self.palette),
+            **({} if self.shell.is_docked else look),
             saved=[_words(item) for item in self._saved()],
             controls={
                 "symbol": self.symbol, "active": self.active,
@@ -315,6 +330,74 @@ class RiskPage:
             return check_symbol(normal_symbol(str(wanted))) if wanted else next(iter(self.hub.watched()), "SPY")
         except WorkbenchError:
             return next(iter(self.hub.watched()), "SPY")
+
+
+class RiskTab(RiskShell):
+    """The risk graph of the selected underlying, a tab of the desk's right column. Its break-evens stand on the charts."""
+
+    def __init__(self, hub: Any, selection: Selection, shelf: Shelf, **params: Any) -> None:
+        self.levels: list[dict[str, Any]] = []
+        self.on_levels: Callable[[], None] | None = None
+        self._selection, self._is_open = selection, False
+        super().__init__(is_docked=True, **params)
+        self._page = RiskPage(hub, shelf, {"symbol": selection.underlying}, shell=self)
+        selection.param.watch(lambda *_: self._follow(), ["underlying", "contract"])
+
+    def open(self) -> None:
+        """Read the chains that its structures stand on."""
+        self._is_open = True
+        self._page.resume()
+        self._follow()
+
+    def close(self) -> None:
+        """Read nothing any more; harmless when closed."""
+        if self._is_open:
+            self._page.stop()
+        self._is_open = False
+        self._carry([])
+
+    def tick(self) -> None:
+        """Send what was computed and have the next computed."""
+        self._page.tick()
+
+    def _handle_msg(self, message: dict[str, Any]) -> None:
+        if message.get("do") == "select":
+            self._selection.select(str(message.get("value")))
+            return
+        super()._handle_msg(message)
+        if self._is_open and self._page.symbol != self._selection.underlying:  # a saved structure of another underlying
+            self._selection.select(self._page.symbol)
+
+    def tell(self, **what: Any) -> None:
+        """Send a message to the page, and break-evens of an answer to the charts."""
+        super().tell(**what)
+        if "answer" in what and "structures" in what["answer"]:
+            self._carry(_levels_of(what["answer"], self._page.active))
+
+    def _carry(self, levels: list[dict[str, Any]]) -> None:
+        if levels == self.levels:
+            return
+        self.levels = levels
+        if self.on_levels is not None:
+            self.on_levels()
+
+    def _follow(self) -> None:
+        """Show the selected underlying, and the expiry of the selected contract."""
+        if not self._is_open:
+            return
+        if self._selection.underlying != self._page.symbol:
+            self._carry([])
+            self._page.do("symbol", self._selection.underlying)
+        if self._selection.contract:
+            self._page.do("expiry", OptionContract.parse(self._selection.contract).expiry.isoformat())
+
+
+def _levels_of(answer: Mapping[str, Any], active: int) -> list[dict[str, Any]]:
+    """Return the break-evens of the chosen structure as levels for a chart's `set_levels`."""
+    if active not in answer["places"]:
+        return []
+    found = answer["structures"][answer["places"].index(active)]["break_evens"]
+    return [{"id": f"break_even{i}", "price": round(price, 2), "label": "Break-even", "colour": "study3"} for i, price in enumerate(found)]
 
 
 def _changed(leg: Leg, value: Mapping[str, Any]) -> Leg:

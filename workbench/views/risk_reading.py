@@ -71,10 +71,10 @@ class RiskReading:
                 return self._refused(f"It could not be computed ({type(error).__name__}: {error}); it is tried again.")
 
     def release(self) -> None:
-        """Close all readers."""
+        """Close all readers, unless somebody looks again."""
         with self._lock:
-            self.is_wanted = False
-            self._keep(())
+            if not self.is_wanted:
+                self._keep(())
 
     def _refused(self, sentence: str) -> dict[str, Any]:
         self._seen = ()

@@ -6,7 +6,7 @@ const LIST_PX = 190, CHART_PX = 704          // least widths: of the watchlist, 
 const HELP = [
   ["/", "symbol search"], ["1 … 9", "1m 2m 3m 5m 15m 30m 1h 4h 1D"], ["↑ ↓", "through the watchlist"], ["← →", "move the chart (Shift: a page)"], ["+ −", "zoom"], ["End", "go to the newest bar"],
   ["H", "draw a horizontal level: click where it belongs; drag it, or × at its right end"], ["I", "indicators"], ["E", "regular hours only, or extended"], ["P", "chart as PNG"], ["T", "dark or light"], ["D", "drawer: health of the data"],
-  ["R", "controls of time, where it can be steered"], ["Space", "play or pause"], [". ,", "one bar, one event"], ["Esc", "close what is open"], ["?", "these keys"],
+  ["M", "ladder: the market into the middle"], ["R", "controls of time, where it can be steered"], ["Space", "play or pause"], [". ,", "one bar, one event"], ["Esc", "close what is open"], ["?", "these keys"],
 ]
 const MOUSE = "Wheel zooms at the right edge, Shift+wheel or drag moves, drag an axis to scale it, double click resets."
 
@@ -158,6 +158,7 @@ class Desk {
     this.root.classList.toggle("docked", !!dock)
     this.opener.classList.toggle("on", !!dock)
     for (const tab of this.tabs) tab.classList.toggle("on", tab.name === dock)
+    this.draw()
     this.drawWidths()
   }
 
@@ -248,6 +249,7 @@ class Desk {
     query.set("symbol", m.symbol)
     query.set("tf", m.timeframe)
     query.set("theme", m.theme)
+    if (m.dock) query.set("dock", m.dock); else query.delete("dock")
     const address = `${location.pathname}?${query.toString().replaceAll("%3A", ":")}`
     if (m.symbol && address !== location.pathname + location.search) history.replaceState(null, "", address)
     document.title = m.label ? `${m.label} ${m.timeframe}` : "Desk"

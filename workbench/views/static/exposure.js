@@ -13,6 +13,7 @@ const SELECTS = [
 ]
 const BARS = {gex: ["call_gex", "put_gex", "net_gex"], vex: [null, null, "vex"], cex: [null, null, "cex"]}
 const TABS = [["gex", "Gamma", "Gamma exposure by strike"], ["vex", "Vanna", "Vanna exposure by strike"], ["cex", "Charm", "Charm exposure by strike"]]
+const COMPACT = 1000, NARROW = 620  // pixels: below the first, figures stand in rows; below the second, the heat map takes turns with the bars
 const LEVELS = [["call_wall", "call wall", "up", 0], ["put_wall", "put wall", "down", 1], ["magnet", "magnet", "study2", 1], ["flip", "zero gamma", "warning", 0]]
 const HEAD = 22, FOOT = 20, AXIS = 66, FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Ubuntu, "Liberation Sans", Arial, sans-serif'
 
@@ -29,6 +30,7 @@ class Exposure {
   constructor(model) {
     this.model = model
     this.kind = "gex"
+    this.isDocked = !Object.keys(model.colours).length   // in a column of the desk: colours and symbol are the desk's
     this.board = null
     this.heat = {strikes: [], columns: []}
     this.view = null                 // [low, high] chosen by hand; null: as the server says
@@ -69,7 +71,7 @@ class Exposure {
   // -- what stands on the page ----------------------------------------------------------------------------------------------------
 
   build() {
-    this.root = node("div", "ex")
+    this.root = node("div", `ex${this.isDocked ? " docked" : ""}`)
     node("div", "gone", this.root, "Connection lost. What is shown is old; it is being rebuilt.")
     const bar = node("div", "bar", this.root)
     const form = node("form", "", bar)
@@ -82,17 +84,20 @@ class Exposure {
     })
     this.selects = {}
     for (const [name, label, title, fixed] of SELECTS) {
-      const box = node("label", "", bar, label)
+      const box = node("label", name === "n_expiries" ? "" : "more", bar, label)
       box.title = title
       const select = this.selects[name] = node("select", "", box)
       select.name = name
       for (const [value, text] of fixed ?? this.model.offered[name] ?? []) node("option", "", select, text).value = value
       select.addEventListener("change", () => { this.model.send_msg({do: "choose", name, value: select.value}); select.blur() })
     }
+    this.opener = node("button", "opener", bar, "Assumptions")
+    this.opener.title = "Unit, who holds what, what counts as open, hours of the profile"
+    this.opener.addEventListener("click", () => { this.opener.classList.toggle("on", bar.classList.toggle("open")); this.opener.blur() })
     node("span", "push", bar)
     this.mode = node("span", "mode", bar)
     this.when = node("span", "when", bar)
-    if (Object.keys(this.model.colours).length) {
+    if (!this.isDocked) {
       const look = node("button", "", bar, "◐")
       look.title = "Dark or light"
       look.addEventListener("click", () => this.model.send_msg({do: "theme"}))
@@ -135,7 +140,7 @@ class Exposure {
       if (![...select.options].some((o) => o.value === value)) node("option", "", select, value).value = value
       select.value = value
     }
-    if (!Object.keys(this.model.colours).length) return
+    if (this.isDocked) return
     const query = new URLSearchParams(location.search)
     for (const [name, value] of Object.entries(chosen)) { if (value === "") query.delete(name); else query.set(name, value) }
     query.set("theme", this.model.colours.scheme)
@@ -240,11 +245,12 @@ class Exposure {
 
   fillTable(b, d) {
     const head = ["Expiry", "DTE", "Net", "Calls", "Puts", "Zero gamma", "Call wall", "Put wall", "Magnet", "Vanna", "Charm", "± move", "In sums"]
-    const wide = new Set(["Calls", "Puts", "Magnet", "± move"])
+    const wide = new Set(["Calls", "Puts", "Magnet", "± move"]), rest = new Set(["Vanna", "Charm", "In sums"])
+    const cls = (name) => wide.has(name) ? "wide" : rest.has(name) ? "rest" : ""
     const row = (cells, name) => {
       const tr = node("tr", (this.model.chosen.expiry || "") === name ? "on" : "")
       cells.forEach((cell, i) => {
-        const td = node("td", wide.has(head[i]) ? "wide" : "", tr, typeof cell === "object" ? cell[0] : cell)
+        const td = node("td", cls(head[i]), tr, typeof cell === "object" ? cell[0] : cell)
         if (typeof cell === "object") td.classList.add(...(cell[1] > 0 ? ["up"] : cell[1] < 0 ? ["down"] : []))
       })
       tr.addEventListener("click", () => this.model.send_msg({do: "choose", name: "expiry", value: name}))
@@ -254,7 +260,7 @@ class Exposure {
     const $ = this.dollars()
     const of = (s) => [[plus(s.net, $), s.net], plus(s.calls, $), plus(s.puts, $), price(s.flip, d), price(s.call_wall, d), price(s.put_wall, d), price(s.magnet, d), plus(s.vex, "$"), plus(s.cex, "$"), s.move == null ? "–" : s.move.toFixed(2), percent(s.covered_frac)]
     const thead = node("thead"), tr = node("tr", "", thead), tbody = node("tbody")
-    head.forEach((text) => node("th", wide.has(text) ? "wide" : "", tr, text))
+    head.forEach((text) => node("th", cls(text), tr, text))
     const series = b?.series ?? []
     const total = b?.sum
     if (total) tbody.append(row([`All ${series.length}`, "", ...of(total)], ""))
@@ -285,6 +291,7 @@ class Exposure {
 
   columns() {
     const w = this.plot.clientWidth, has = w >= 1000
+    if (this.isNarrow) return this.narrowColumns(w)
     const profile = Math.round(w * 0.13), curve = has ? Math.round(w * 0.12) : 0
     const bars = Math.round((w - profile - curve - AXIS) * 0.46)
     const at = {profile: [0, profile], bars: [profile, profile + bars]}
@@ -292,6 +299,14 @@ class Exposure {
     at.curve = [at.axis[1], at.axis[1] + curve]
     at.heat = [at.curve[1], w]
     return at
+  }
+
+  get isNarrow() { return this.plot.clientWidth < NARROW }
+
+  narrowColumns(w) {                 // beside the profile either the bars or the heat map
+    const profile = Math.max(72, Math.round(w * 0.17)), isHeat = this.kind === "heat"
+    const bars = isHeat ? profile : w - AXIS, axis = bars + AXIS
+    return {profile: [0, profile], bars: [profile, bars], axis: [bars, axis], curve: [axis, axis], heat: [axis, w]}
   }
 
   range() { return this.view ?? this.board?.view ?? [0, 1] }
@@ -309,6 +324,7 @@ class Exposure {
   // -- painting ---------------------------------------------------------------------------------------------------------------------
 
   paint() {
+    this.root.classList.toggle("compact", this.plot.clientWidth < COMPACT)
     if (this.asked) return
     this.asked = requestAnimationFrame(() => { this.asked = 0; this.draw() })
   }
@@ -327,6 +343,7 @@ class Exposure {
   draw() {
     const [ctx, w, h] = this.prepare(this.base)
     if (!w || !h) return
+    if (this.kind === "heat" && !this.isNarrow) this.kind = "gex"
     const at = this.columns(), b = this.board
     if (!b) return this.heads(ctx, at, w)
     const ticks = this.priceTicks(h)
@@ -343,7 +360,7 @@ class Exposure {
     if (at.curve[1] > at.curve[0]) this.drawCurve(ctx, at.curve, b)
     this.drawHeat(ctx, at.heat, h)
     this.drawLevels(ctx, at.heat[0], w, b, false)
-    this.labelLevels(ctx, at.bars, b)
+    this.labelLevels(ctx, this.kind === "heat" ? at.heat : at.bars, b)
     ctx.restore()
     this.drawScales(ctx, at, w, h, b)
     this.drawAxis(ctx, at, ticks, b, h)
@@ -357,18 +374,18 @@ class Exposure {
     ctx.fillRect(0, 0, w, HEAD)
     ctx.fillStyle = this.tone("line")
     ctx.fillRect(0, HEAD - 1, w, 1)
-    for (const x of [at.bars[0], at.axis[0], at.axis[1], at.heat[0]]) ctx.fillRect(x, 0, 1, this.plot.clientHeight)
+    for (const x of [at.bars[0], at.axis[0], at.axis[1], at.heat[0]]) ctx.fillRect(x, this.isNarrow ? HEAD : 0, 1, this.plot.clientHeight)
     const put = (text, [x0, x1], tone = "muted") => { ctx.fillStyle = this.tone(tone); ctx.textAlign = "left"; clipped(ctx, text, x0 + 8, HEAD / 2, x1 - x0 - 12) }
-    put("Volume profile", at.profile)
-    put("Strike", [at.axis[0] + 8, at.axis[1]])
+    put(this.plot.clientWidth < COMPACT ? "Volume" : "Volume profile", at.profile)
+    if (!this.isNarrow) put("Strike", [at.axis[0] + 8, at.axis[1]])
     put("Net gamma by spot", at.curve)
     const columns = this.heat.columns
     const since = columns.length ? `, since ${columns[0].clock}` : ""
-    put(`Net gamma through the session${since}`, [at.heat[0], at.heat[1] - (this.heatTop ? 170 : 0)])
-    if (this.heatTop) this.heatKey(ctx, at.heat[1] - 10)
+    if (!this.isNarrow) put(`Net gamma through the session${since}`, [at.heat[0], at.heat[1] - (this.heatTop ? 170 : 0)])
+    if (this.heatTop && at.heat[1] - at.heat[0] > 220) this.heatKey(ctx, at.heat[1] - 10)
     let x = at.bars[0] + 8
     this.tabs = []
-    for (const [kind, label] of TABS) {
+    for (const [kind, label] of this.isNarrow ? [...TABS, ["heat", "Session"]] : TABS) {
       const width = ctx.measureText(label).width
       ctx.fillStyle = this.tone(kind === this.kind ? "accent" : "muted")
       ctx.fillText(label, x, HEAD / 2)
@@ -377,7 +394,7 @@ class Exposure {
       x += width + 14
     }
     const key = this.kind === "gex" ? [["calls", "up", 0.5], ["puts", "down", 0.5], ["net", "text", 1]] : [["above 0", "up", 0.8], ["below 0", "down", 0.8]]
-    let right = at.bars[1] - 10
+    let right = this.kind === "heat" ? 0 : at.bars[1] - 10
     for (const [text, tone, alpha] of key.reverse()) {
       const width = ctx.measureText(text).width
       if (right - width - 16 < x + 6) break
@@ -452,6 +469,7 @@ class Exposure {
   }
 
   barScale([x0, x1], b) {
+    if (x1 - x0 < 40) return null
     const s = b.strikes, [low, high] = this.range(), names = BARS[this.kind]
     let up = 0, down = 0
     s.strike.forEach((k, i) => {
@@ -471,8 +489,9 @@ class Exposure {
   }
 
   drawBars(ctx, at, b) {
-    const scale = this.barScale(at, b), s = b.strikes, [callName, putName, netName] = BARS[this.kind]
+    const scale = this.barScale(at, b), s = b.strikes
     if (!scale) return
+    const [callName, putName, netName] = BARS[this.kind]
     const {zero, per} = scale, n = s.strike.length
     for (let i = 0; i < n; i++) {
       const k = s.strike[i], y = this.y(k)
@@ -553,7 +572,7 @@ class Exposure {
 
   heatTimes([x0, x1]) {
     const columns = this.heat.columns
-    if (!columns.length) return null
+    if (!columns.length || x1 - x0 < 80) return null
     const first = columns[0].t, last = columns[columns.length - 1].t
     const span = Math.max(last - first + this.pitch(), 20 * 60)   // never less than twenty minutes: two columns don't make a picture
     const x = (t) => x0 + 1 + (t - first) / span * (x1 - x0 - 58)
@@ -705,7 +724,7 @@ class Exposure {
       }
     }
     const p = b.profile
-    if (p?.volumes) { ctx.textAlign = "left"; clipped(ctx, `${short(p.total)} · ${p.title}`, 8, y, at.profile[1] - 14) }
+    if (p?.volumes) { ctx.textAlign = "left"; clipped(ctx, this.plot.clientWidth < COMPACT ? short(p.total) : `${short(p.total)} · ${p.title}`, 8, y, at.profile[1] - 14) }
     const times = this.heatTimes(at.heat)
     if (times) {
       ctx.textAlign = "center"
@@ -788,7 +807,7 @@ class Exposure {
     node("b", "", this.tip, rows[0])
     for (const [name, text] of rows.slice(1)) { node("span", "", this.tip, name); node("em", "", this.tip, text) }
     const tw = this.tip.offsetWidth, th = this.tip.offsetHeight
-    this.tip.style.left = `${p.x + 18 + tw > w ? p.x - tw - 14 : p.x + 18}px`
+    this.tip.style.left = `${Math.max(0, p.x + 18 + tw > w ? p.x - tw - 14 : p.x + 18)}px`
     this.tip.style.top = `${Math.max(HEAD + 2, p.y + 16 + th > h ? p.y - th - 10 : p.y + 16)}px`
   }
 

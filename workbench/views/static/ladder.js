@@ -53,7 +53,7 @@ class Ladder {
     this.lastText = node("span", "lastText", head)
     node("i", "fill", head)
     this.followButton = button(head, "Follow", "Keep the market in view by itself, never while the pointer is on the rows", () => { this.follow = !this.follow; this.soon() })
-    button(head, "Centre", "Put the market in the middle ( C )", () => this.centre())
+    button(head, "Centre", `Put the market in the middle ( ${this.model.centre_key.toUpperCase()} )`, () => this.centre())
     this.warn = node("div", "warn", this.root)
     this.facts = node("div", "facts", this.root)
     this.fact = Object.fromEntries(["Spread", "Mid", "High", "Low", "VWAP", "Volume", "Change", "Quote", "Break-even"].map((name) => {
@@ -178,7 +178,7 @@ class Ladder {
   key(e) {
     const at = e.composedPath()[0]
     if (e.ctrlKey || e.metaKey || e.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(at.tagName) || !this.root.getClientRects().length) return
-    if (e.key.toLowerCase() === "c") { this.centre(); e.preventDefault() }
+    if (e.key.toLowerCase() === this.model.centre_key) { this.centre(); e.preventDefault() }
   }
 
   // -- painting ------------------------------------------------------------------------------------------------------------

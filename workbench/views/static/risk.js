@@ -29,8 +29,11 @@ class Page {
     for (const p of ["controls", "saved"]) model.on(p, () => this.draw())
     model.on("colours", () => this.colour())
     model.on("msg:custom", (event) => this.told(event?.data ?? event))
-    this.resize = new ResizeObserver(() => this.paint())
+    this.resize = new ResizeObserver(() => this.fitWidth())
     this.resize.observe(this.canvas.parentNode)
+    this.resize.observe(this.root)
+    this.onLook = () => { if (model.is_docked) this.repaint() }
+    window.addEventListener("workbench:look", this.onLook)
     this.onKey = (e) => this.key(e)
     window.addEventListener("keydown", this.onKey)
     this.colour()
@@ -41,6 +44,7 @@ class Page {
   remove() {
     this.resize.disconnect()
     window.removeEventListener("keydown", this.onKey)
+    window.removeEventListener("workbench:look", this.onLook)
     clearInterval(this.awaiting)
   }
 
@@ -78,7 +82,8 @@ class Page {
   key(e) {
     const typing = ["INPUT", "SELECT", "TEXTAREA"].includes(e.composedPath()[0]?.tagName)
     if (typing || e.ctrlKey || e.metaKey || e.altKey) return
-    if (e.key === "/") { e.preventDefault(); this.find.focus(); this.find.select() }
+    if (this.model.is_docked) { if (e.key === "0") this.reset() }
+    else if (e.key === "/") { e.preventDefault(); this.find.focus(); this.find.select() }
     else if (e.key === "t" || e.key === "T") this.look()
     else if (e.key === "0") this.reset()
     else if (e.key === "Delete" && this.active()) this.send("remove", this.place())
@@ -96,7 +101,7 @@ class Page {
   // -- parts -------------------------------------------------------------------------------------------------------------
 
   build() {
-    const r = this.root = node("div", "rg")
+    const r = this.root = node("div", `rg${this.model.is_docked ? " docked" : ""}`)
     this.gone = node("div", "gone", r, "Connection lost. Trying again; what is shown is old.")
     const bar = node("div", "bar", r)
     const form = node("form", "find", bar)
@@ -114,15 +119,16 @@ class Page {
     const add = node("button", "main-button", bar, "Add")
     add.title = "Add this template at the money of the expiry chosen"
     add.addEventListener("click", () => this.send("template", {name: this.template.value, right: this.right.value, side: this.side.value}))
-    node("div", "strip-slot", bar).append(this.model.get_child("strip"))
-    const look = node("button", "icon", bar, "◐")
+    const strip = node("div", "strip-slot", bar)
+    if (this.model.strip) strip.append(this.model.get_child("strip"))
+    const look = node("button", "icon look", bar, "◐")
     look.title = "Dark or light  T"
     look.addEventListener("click", () => this.look())
-    const middle = node("div", "middle", r)
+    const body = node("div", "body", r), middle = node("div", "middle", body)
     this.buildLeft(node("div", "left", middle))
     this.buildGraph(node("div", "main", middle))
     this.sideBox = node("div", "side", middle)
-    this.buildTiles(node("div", "tiles", r))
+    this.buildTiles(node("div", "tiles", body))
     this.toasts = node("div", "toasts", r)
     this.fit()
   }
@@ -209,13 +215,23 @@ class Page {
 
   // -- drawing -----------------------------------------------------------------------------------------------------------
 
+  fitWidth() {
+    const width = this.root.clientWidth
+    this.root.classList.toggle("narrow", width > 0 && width < 900)
+    this.root.classList.toggle("slim", width > 0 && width < 390)
+    this.paint()
+  }
+
+  repaint() { requestAnimationFrame(() => { this.drawTiles(true); this.paint() }) }
+
   colour() {
+    if (this.model.is_docked) return this.repaint()
     const style = document.documentElement.style
     for (const [name, value] of Object.entries(this.model.colours)) style.setProperty(`--wb-${name.replaceAll("_", "-")}`, value)
     window.dispatchEvent(new CustomEvent("workbench:look"))
     style.colorScheme = this.model.theme
     style.background = this.model.colours.background
-    requestAnimationFrame(() => { this.drawTiles(true); this.paint() })
+    this.repaint()
   }
 
   draw() {
@@ -302,7 +318,8 @@ class Page {
       const list = this.answer?.strikes ?? []
       const go = (by) => { const at = list.indexOf(l.strike); const to = at < 0 ? list.reduce((b, x) => Math.abs(x - l.strike) < Math.abs(b - l.strike) ? x : b, list[0]) : list[at + by]; if (to != null) this.send("leg", {leg: k, strike: to}) }
       const down = node("button", "", strike, "−")
-      node("span", "k", strike, String(l.strike))
+      const k = node("span", "k", strike, String(l.strike))
+      if (this.model.is_docked) { k.title = "Select this contract"; k.addEventListener("click", () => this.send("select", l.symbol)) }
       const up = node("button", "", strike, "+")
       down.addEventListener("click", () => go(-1))
       up.addEventListener("click", () => go(1))
