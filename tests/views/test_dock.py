@@ -49,6 +49,19 @@ def test_a_tab_opens_by_the_address_and_lets_go_when_it_is_closed(hub, tmp_path,
     desk.dock.stop()
 
 
+def test_a_tab_moves_only_when_the_page_stands(hub, tmp_path):
+    desk = Desk(hub, Shelf(tmp_path), {"dock": "board"})
+    turns = []
+    desk.dock.tick = lambda: turns.append(1)
+    for _ in range(4):
+        desk.tick()
+    assert turns == []
+    desk.shell._handle_msg({"do": "ready", "value": True})
+    for _ in range(4):
+        desk.tick()
+    assert len(turns) == 2
+
+
 @pytest.mark.parametrize("make", [LadderTab, BoardTab, ExposureTab, RiskTab])
 def test_a_page_that_says_it_is_ready_after_its_tab_was_closed_opens_nothing(hub, tmp_path, make):
     asked = []

@@ -42,6 +42,7 @@ class AppPage(JSComponent):
     def __init__(self, hub: Any, view: DockView, selection: Selection, query: Mapping[str, str], **params: Any) -> None:
         """`query`: what the address asks for: symbol, theme."""
         self._turn = 0
+        self._is_met = False  # whether the page stands: what is sent to one that is being built can be lost
         look = query["theme"] if query.get("theme") in theme.THEMES else "dark"
         with contextlib.suppress(WorkbenchError):  # a symbol that is none: the first one is shown
             selection.select(query.get("symbol") or next(iter(hub.watched()), selection.underlying))
@@ -61,11 +62,15 @@ class AppPage(JSComponent):
         """Bring view and strip up to date."""
         self._turn += 1
         with pn.io.unlocked():
-            self.view.tick()
+            if self._is_met:
+                self.view.tick()
             if self._turn % HEALTH_EVERY == 0:
                 self.strip.tick()
 
     def _handle_msg(self, message: dict[str, Any]) -> None:
+        if message.get("do") == "ready":
+            self._is_met = True
+            return
         try:
             self.selection.select(str(message.get("symbol", "")))
         except WorkbenchError as error:

@@ -105,6 +105,7 @@ class Desk:
         self.errors = 0
         self._last_error = self._greeting = ""
         self._turn = self._behind = 0
+        self._is_met = False  # whether the page stands: what is sent to one that is being built can be lost
         self._callback: Any = None
         self._version = self.shelf.version
         kept = self.shelf.read("prefs", {})
@@ -149,7 +150,7 @@ class Desk:
             self._behind = self._behind + 1 if any(chart.is_behind for chart in self.charts) else 0
             if self._behind > ASLEEP_FRAMES:
                 return
-            if self._turn % DOCK_EVERY == 0:
+            if self._is_met and self._turn % DOCK_EVERY == 0:
                 self._guarded(self.dock.tick)
             if self._turn % BOARD_EVERY == 0:
                 self._guarded(self.list_view.tick)
@@ -254,6 +255,9 @@ class Desk:
 
     def _do(self, kind: str, message: dict[str, Any]) -> None:
         value = message.get("value")
+        if kind in ("ready", "docked"):
+            self._is_met = True
+            return
         if kind == "symbol":
             self._show(symbol=str(value))
         elif kind == "timeframe":

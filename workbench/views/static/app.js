@@ -40,5 +40,6 @@ export function render({model}) {
   model.on("msg:custom", (event) => { note.textContent = (event?.data ?? event).error ?? "" })
   colour()
   name()
+  model.send_msg({do: "ready"})
   return root
 }

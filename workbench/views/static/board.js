@@ -39,7 +39,7 @@ class Board {
     model.on("lines", () => this.relist())
     model.on("selected", () => this.mark())
     model.on("msg:custom", (event) => this.told(event?.data ?? event))
-    this.sight = new IntersectionObserver((seen) => model.send_msg({do: "shown", is_shown: seen.at(-1).isIntersecting}))
+    this.sight = new IntersectionObserver((seen) => { if (this.root.isConnected) model.send_msg({do: "shown", is_shown: seen.at(-1).isIntersecting}) })
     this.sight.observe(this.root);
     (window.__matrix ??= {}).board = this
     this.relist()
@@ -120,7 +120,7 @@ class Board {
       this.dirty.clear()
       if (this.sort && this.sort.key !== "symbol") this.order()
       this.painted += 1
-      if (this.newest !== this.said) this.model.send_msg({do: "painted", n: this.said = this.newest})
+      if (this.newest !== this.said && this.root.isConnected) this.model.send_msg({do: "painted", n: this.said = this.newest})
       this.onPainted?.()
     })
   }

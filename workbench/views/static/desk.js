@@ -34,7 +34,7 @@ class Desk {
     model.on("drawer", () => this.drawDrawer())
     model.on("widths", () => this.drawWidths())
     model.on("charts", () => this.place())
-    model.on("docked", () => this.placeDock())
+    model.on("docked", () => { this.send("docked", true); this.placeDock() })   // Bokeh sends models it was just given back whole with the next message: not with the view's own
     model.on("dock", () => this.drawDock())
     model.on("msg:custom", (event) => this.told(event?.data ?? event))
     this.onResize = () => this.drawWidths()
@@ -54,6 +54,7 @@ class Desk {
     this.drawDrawer()
     this.drawHealth()
     if (model.greeting) this.told({say: model.greeting})
+    this.send("ready", true)
   }
 
   remove() {

@@ -63,7 +63,7 @@ class Exposure {
 
   sayShown() {
     const shown = document.visibilityState === "visible" && this.plot.clientWidth > 0
-    if (shown === this.shown) return
+    if (shown === this.shown || !this.root.isConnected) return   // off the page: the server knows, and the model is no more
     this.shown = shown
     this.model.send_msg({do: "shown", value: shown})
   }

@@ -34,7 +34,7 @@ class Ladder {
     window.addEventListener("keydown", this.onKey)
     this.sizes = new ResizeObserver(() => this.fit())
     this.sizes.observe(this.body)
-    this.sight = new IntersectionObserver((seen) => model.send_msg({do: "shown", is_shown: seen.at(-1).isIntersecting}))
+    this.sight = new IntersectionObserver((seen) => { if (this.root.isConnected) model.send_msg({do: "shown", is_shown: seen.at(-1).isIntersecting}) })
     this.sight.observe(this.root);
     (window.__matrix ??= {}).ladder = this
     this.soon()
@@ -105,7 +105,7 @@ class Ladder {
       this.frame = 0
       this.paint()
       this.painted += 1
-      if (this.newest !== this.said) this.model.send_msg({do: "painted", n: this.said = this.newest})
+      if (this.newest !== this.said && this.root.isConnected) this.model.send_msg({do: "painted", n: this.said = this.newest})
       this.onPainted?.()
     })
   }
