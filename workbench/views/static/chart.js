@@ -587,16 +587,39 @@ class Chart {
   }
 
   paintLevels(ctx, f) {
-    for (const level of this.shownLevels()) {
-      const y = Math.round(this.sy(level.price))
-      if (y < f.top || y > f.bottom) continue
-      dashed(ctx, f.left, f.right, y, this.c[level.colour] ?? level.colour, level.is_own ? [] : [5, 4])
-      ctx.fillStyle = this.c[level.colour] ?? level.colour
-      ctx.font = "11px system-ui, sans-serif"
-      ctx.textAlign = "right"
-      if (level.label) ctx.fillText(level.label, f.right - 6, y - 4)
+    const placed = this.placedLevels(f)
+    for (const {level, y} of placed) dashed(ctx, f.left, f.right, Math.round(y), this.c[level.colour] ?? level.colour, level.is_own ? [] : [5, 4])
+    ctx.font = "11px system-ui, sans-serif"
+    ctx.textAlign = "right"
+    ctx.textBaseline = "middle"
+    for (const {level, at} of placed) {
+      if (!level.label) continue
+      const width = ctx.measureText(level.label).width
+      ctx.globalAlpha = 0.85
+      ctx.fillStyle = this.c.background
+      ctx.fillRect(f.right - width - 10, at - 8, width + 10, 16)
+      ctx.globalAlpha = 1
+      ctx.fillStyle = level.colour === "band" ? this.c.muted : this.c[level.colour] ?? level.colour   // as text the band's tone is too faint
+      ctx.fillText(level.label, f.right - 5, at + 0.5)
     }
+    ctx.textBaseline = "alphabetic"
   }
+
+  // The levels in view with the height of their tags: apart from each other, and clear of the tag of the last price.
+  placedLevels(f) {
+    const placed = this.shownLevels().map((level) => ({level, y: this.sy(level.price)})).filter(({y}) => y >= f.top && y <= f.bottom)
+    placed.sort((a, b) => a.y - b.y)
+    const last = this.lastAt(f), isUnder = ({y}) => last == null || y >= last
+    const over = placed.filter((p) => !isUnder(p)), under = placed.filter(isUnder)
+    apart(over, f.top + 8, last - 18)
+    apart(under, last == null ? f.top + 8 : last + (this.lastTag.classList.contains("two") ? 30 : 18), f.bottom - 8)
+    return placed
+  }
+  lastAt(f) {
+    const d = this.forming.data, n = d.x?.length
+    return n ? Math.max(f.top + 8, Math.min(f.bottom - 8, this.sy(d.c[n - 1]))) : null
+  }
+
   lastColour() {
     const d = this.forming.data, i = d.x.length - 1
     return this.isStale ? this.c.stale : d.c[i] >= d.o[i] ? this.c.up : this.c.down
@@ -720,7 +743,7 @@ class Chart {
   drawLast() {
     if (!this.ready || !this.forming.data.x?.length) { this.lastTag.style.display = "none"; return }
     const d = this.forming.data, i = d.x.length - 1, f = this.frame
-    const y = Math.max(f.top + 8, Math.min(f.bottom - 8, this.sy(d.c[i])))
+    const y = this.lastAt(f)
     const count = this.countdown(), tag = this.lastTag, price = tag.firstChild, text = this.price(d.c[i])
     if (price.nodeValue !== text) price.nodeValue = text
     if (this.countTag.textContent !== count) { this.countTag.textContent = count; tag.classList.toggle("two", !!count) }
@@ -743,7 +766,7 @@ class Chart {
 
   drawLevels() {
     const f = this.frame
-    const wanted = this.shownLevels()
+    const wanted = this.shownLevels(), places = new Map(this.placedLevels(f).map((p) => [p.level, p]))
     while (this.lines.children.length < wanted.length) {
       const line = node("div", "wb-level", this.lines)
       node("span", "wb-tag", line)
@@ -753,13 +776,15 @@ class Chart {
     }
     while (this.lines.children.length > wanted.length) this.lines.lastChild.remove()
     wanted.forEach((level, i) => {
-      const line = this.lines.children[i], y = this.sy(level.price)
+      const line = this.lines.children[i], place = places.get(level)
       line.dataset.id = level.id
       line.classList.toggle("own", !!level.is_own)
-      Object.assign(line.style, {display: y < f.top || y > f.bottom ? "none" : "", top: `${Math.round(y)}px`, left: `${f.left}px`, width: `${f.width}px`})
+      Object.assign(line.style, {display: place ? "" : "none", top: `${Math.round(place?.y ?? 0)}px`, left: `${f.left}px`, width: `${f.width}px`})
       const tag = line.firstChild
       tag.textContent = this.price(level.price)
+      tag.style.top = place ? `${Math.round(place.at - place.y)}px` : ""
       tag.style.background = this.c[level.colour] ?? level.colour
+      tag.style.color = isBright(tag.style.background) ? this.c.on_warning : ""
     })
   }
 
@@ -1017,7 +1042,7 @@ class Chart {
       if (!at.width) continue
       ctx.fillStyle = tag.style.background
       ctx.fillRect(at.left - box.left, at.top - box.top, at.width, at.height)
-      ctx.fillStyle = this.c.tag_text
+      ctx.fillStyle = tag.style.color || this.c.tag_text
       ctx.font = "11px system-ui, sans-serif"
       ctx.fillText(tag.firstChild?.textContent ?? "", at.left - box.left + 5, at.top - box.top + 9)
     }
@@ -1050,6 +1075,25 @@ class Chart {
 }
 
 // -- small things ----------------------------------------------------------------------------------------------------------
+
+function isBright(rgb) {              // 'rgb(224, 123, 209)', as a style tells it: whether dark letters are read better on it
+  const [r, g, b] = rgb.match(/\d+/g)?.map(Number) ?? [0, 0, 0]
+  return 0.299 * r + 0.587 * g + 0.114 * b > 150
+}
+
+// Heights `at` between two ends for tags wanted at `y`, ascending: as near as can be to where they belong, none over another.
+function apart(tags, top, bottom) {
+  const gap = 18
+  for (const tag of tags) tag.at = Math.min(Math.max(tag.y, top), bottom)
+  for (let round = 0; round < 12; round++) {
+    for (let i = 1; i < tags.length; i++) {
+      const lack = gap - (tags[i].at - tags[i - 1].at)
+      if (lack > 0) { tags[i - 1].at -= lack / 2; tags[i].at += lack / 2 }
+    }
+  }
+  tags.forEach((tag, i) => { tag.at = Math.max(tag.at, i ? tags[i - 1].at + gap : top) })
+  for (let i = tags.length - 1; i >= 0; i--) tags[i].at = Math.min(tags[i].at, i < tags.length - 1 ? tags[i + 1].at - gap : bottom)
+}
 
 // Bokeh may measure a figure that came later before it has given it a layout, and throws; so the layout is made first.
 function guardLayout(view) {
