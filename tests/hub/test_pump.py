@@ -23,3 +23,22 @@ def test_each_pump_publishes_the_forming_bar_however_soon_it_follows_the_last():
         hub.on_time(ts)
         hub.pump()
         assert cursor.read().forming["close"][-1] == price
+
+
+def test_listeners_are_called_once_for_all_numbers_given_together_and_not_for_a_forming_bar():
+    hub = Hub(SimulatedSource(["SPY"], start_ns=START_NS))
+    hub.series("SPY", "1m")
+    hub.pump()
+    heard = []
+    hub.listeners.add(lambda: heard.append(hub.seq))
+    ts = START_NS + 1_000_000
+    hub.on_trades(trade_to_row(Trade("SPY", ts, 500.0, 100.0, ts_recv=ts, sequence=1), hub.symbols))
+    hub.on_time(ts)
+    hub.pump()
+    assert heard == []
+    before = hub.seq
+    hub.on_time(START_NS + 3 * 60_000_000_000)
+    hub.on_reset("a new market")
+    hub.pump()
+    assert hub.seq > before + 1
+    assert heard == [hub.seq]

@@ -65,6 +65,9 @@ class Hub(MarketReader):
     time, on the hub's thread; 'quarantined', 'gap' and 'chain' also on the thread of a source, a reader or a chain. It may not call
     the hub; what it raises is counted as an error and logged. A print that was put aside as far from the market and then proved right
     comes as 'quarantined' first and among 'trades' later.
+
+    `listeners` are called on the hub's thread when it has given numbers, once for all it gave at a time: whoever would else have to
+    look again and again. They may neither wait nor raise.
     """
 
     def __init__(
@@ -108,6 +111,8 @@ class Hub(MarketReader):
         self._following = Following(source, writer, self._lock)
         self._chain_every_s = LIVE_EVERY_S if self._drives_time else MOVED_EVERY_S
         self._chains = Chains(self._chain_feed, lambda underlying: chain_source(source).expiries(underlying), lambda: self.epoch)
+        self.listeners: set[Callable[[], None]] = set()
+        self._told = (0, 0)  # epoch and number that they were last called for
         self._last_publish_ns = 0
         self._stopped_ns: int | None = None  # when the hub last stopped; what happened since has to be read from history
         self._thread: threading.Thread | None = None
@@ -271,6 +276,14 @@ class Hub(MarketReader):
                 writer.publish()
                 cost_ns = monotonic_ns() - now
                 self._last_publish_ns = now + PUBLISH_SHARE * cost_ns  # with many symbols less often: prints come first
+        self._call_listeners()
+
+    def _call_listeners(self) -> None:
+        given = (self.epoch, self.seq)
+        if given != self._told:
+            self._told = given
+            for listener in tuple(self.listeners):
+                listener()
 
     # -- what a source hands in (any thread; only enqueues) -----------------------------------------------------------------
 

@@ -28,6 +28,7 @@ WRITE_SIDE = {name for name in dir(Hub) if name.startswith("on_")} | {
     "save",
     "quarantine",
     "tape",
+    "listeners",
     "is_idle",
     "is_alive",
     "applied_ns",
