@@ -320,3 +320,13 @@ def test_one_failing_turn_of_the_streams_does_not_stop_them(service, monkeypatch
         say(service, 0)
         assert closed(until(events, is_closed))[-1][2]["close"] == 100.0
     assert caplog.text.count("a turn of the streams failed") == 2
+
+
+def test_a_closed_bar_does_not_wait_for_the_next_beat(service, monkeypatch):
+    monkeypatch.setattr("workbench.api.stream.STATE_EVERY_NS", 3600 * SEC)  # the hub's call alone can bring it
+    with service.stream(symbols="SPY") as events:
+        until(events, lambda event: event.name == "bootstrap")
+        for k in range(3):
+            say(service, k)
+            assert closed(until(events, is_closed))
+    wait_for(lambda: not service.hub.listeners)

@@ -1,9 +1,11 @@
 """GET /stream/market: the market as server-sent events, encoded once for all who asked for the same.
 
-The hub is looked at every `POLL_S` while anybody listens. Closed bars go out at once, open bars, prints, quotes and health once in
-each beat of `STATE_EVERY_S`. A frame of bytes is shared by all readers of a subscription; a reader holds a position and no queue. One that
-is behind is brought to the present in one write: every closed bar it missed, the newest state of all else. A reader that takes
-nothing for `STALL_S` is cut off; it costs its socket's buffer until then, and nobody waits for it.
+The hub calls when bars have closed, and they go out at once; open bars, prints, quotes and health go out once in each beat of
+`STATE_EVERY_S`. Between beats nobody looks, for a wake-up of the process costs as much as a frame to ten readers; only in a quiet
+market, whose next print shall not wait for a beat, every `LOOK_NS`. A frame of bytes is shared by all readers of a subscription; a
+reader holds a position and no queue. One that is behind is brought to the present in one write: every closed bar it missed, the
+newest state of all else. A reader that takes nothing for `STALL_S` is cut off; it costs its socket's buffer until then, and nobody
+waits for it.
 
 Runs on the event loop; whatever may wait for the hub runs on threads. Floor 8.
 """
@@ -24,12 +26,12 @@ from starlette.types import Receive, Scope, Send
 from workbench.api.encode import Position, event
 from workbench.api.feed import HEARTBEAT_S, Feed, Wanted
 from workbench.api.params import Since
-from workbench.clock import NS_PER_S, monotonic_ns
+from workbench.clock import NS_PER_MS, NS_PER_S, monotonic_ns
 from workbench.hub.hub import Hub
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.01  # divides STATE_EVERY_S; each look costs a wake-up of the process
+LOOK_NS = 10 * NS_PER_MS  # the hub is looked at at most this often
 STATE_EVERY_S = 0.05
 STATE_EVERY_NS = int(STATE_EVERY_S * NS_PER_S)
 PULSE_S = 0.5  # readers are woken this often at least, to see whether a heartbeat is due
@@ -132,6 +134,10 @@ class Subscription:
             return True
         return now_ns - self._state_ns >= STATE_EVERY_NS and seen != self._seen
 
+    def due_ns(self, hub: Hub) -> int:
+        """Return the stopwatch's time before which there is nothing to tell, unless the hub calls; 0 for now."""
+        return 0 if (hub.epoch, hub.seq) != self.feed.position else self._state_ns + STATE_EVERY_NS
+
     async def turn(self, seen: tuple[int, int, int] = (0, 0, 0)) -> None:
         """Read what is new and hand it to all who listen."""
         self.is_busy = True
@@ -197,7 +203,7 @@ class Subscription:
 
 @dataclass
 class Streams:
-    """All subscriptions of one hub, and the task that serves them."""
+    """All subscriptions of one hub, and the timer that serves them."""
 
     hub: Hub
     threads: ThreadPoolExecutor
@@ -206,7 +212,10 @@ class Streams:
     is_closing: bool = False
     _subscriptions: dict[Wanted, Subscription] = field(default_factory=dict)
     _opening: dict[Wanted, asyncio.Future[Feed]] = field(default_factory=dict)
+    _loop: asyncio.AbstractEventLoop | None = None
     _timer: asyncio.TimerHandle | None = None
+    _looked_ns: int = 0
+    _is_called: bool = False  # by the hub, since it was last looked at
     _checked_ns: int = 0  # when stalled readers were last looked for
     _turns: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -241,6 +250,8 @@ class Streams:
         subscription = self._subscriptions[wanted]
         subscription.readers.add(reader)
         if self._timer is None:
+            self._loop = asyncio.get_running_loop()
+            self.hub.listeners.add(self._call)
             self._serve()
         return subscription
 
@@ -251,32 +262,54 @@ class Streams:
             subscription.readers.discard(reader)
             if not subscription.readers:
                 del self._subscriptions[wanted]
+                self._arm()
+
+    def _call(self) -> None:
+        """Take the hub's call; on its thread."""
+        if not self._is_called and self._loop is not None:
+            self._is_called = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._arm)
+
+    def _arm(self, at_least_ns: int = LOOK_NS) -> None:
+        """Set the timer for the next look; none when nobody listens."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._subscriptions and self._loop is not None:
+            due_ns = min(subscription.due_ns(self.hub) for subscription in self._subscriptions.values())
+            pause_ns = max(self._looked_ns + at_least_ns, due_ns) - monotonic_ns()
+            self._timer = self._loop.call_later(max(0, pause_ns) / NS_PER_S, self._serve)
+        else:
+            self.hub.listeners.discard(self._call)
 
     def _serve(self) -> None:
-        """Look at the hub while anybody listens. A timer's callback: a task that slept in between would be woken twice for each look."""
-        self._timer = None
-        if not self._subscriptions:
-            return
-        again_s = POLL_S
+        """Look at the hub, and see when to look again."""
+        self._looked_ns, self._is_called = monotonic_ns(), False  # who calls from here on is heard after this look
         try:
             self._look()
         except Exception:  # one turn may fail; readers must not stand still unnoticed
             log.exception("api: a turn of the streams failed; tried again")
-            again_s = PULSE_S
-        self._timer = asyncio.get_running_loop().call_later(again_s, self._serve)
+            self._arm(int(PULSE_S * NS_PER_S))
+        else:
+            self._arm()
 
     def _look(self) -> None:
         """Begin a turn of every subscription that has something to tell."""
-        hub, now = self.hub, monotonic_ns()
+        hub, now = self.hub, self._looked_ns
         seen = (hub.changes, hub.tape.n_trades, hub.tape.n_quotes)
         for subscription in tuple(self._subscriptions.values()):
             if subscription.is_due(hub, seen, now):
                 turn = asyncio.create_task(subscription.turn(seen))
                 self._turns.add(turn)
-                turn.add_done_callback(self._turns.discard)
+                turn.add_done_callback(self._ended)
         if now - self._checked_ns >= CHECK_S * NS_PER_S:
             self._checked_ns = now
             self._cut_off_stalled(now)
+
+    def _ended(self, turn: asyncio.Task[None]) -> None:
+        self._turns.discard(turn)
+        self._arm()
 
     def _cut_off_stalled(self, now_ns: int) -> None:
         for reader in self.readers():
@@ -293,7 +326,7 @@ class Streams:
             subscription.wake()
         deadline = monotonic_ns() + int(within_s * NS_PER_S)
         while self.readers() and monotonic_ns() < deadline:  # noqa: ASYNC110  they end one by one
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(LOOK_NS / NS_PER_S)
         for reader in self.readers():
             reader.cut_off()
         if self._timer is not None:
