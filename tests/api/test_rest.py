@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -186,10 +187,35 @@ def test_an_unknown_symbol_is_refused_after_a_bounded_wait_and_unsubscribed(serv
     assert service.get("/api/symbols").json()["watched"] == ["SPY"]
 
 
+def test_a_symbol_that_a_desk_begins_to_watch_meanwhile_stays_watched(service):
+    service.api.app.context.watch._wait_s = 0.4
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(service.get, "/api/history", symbol="NEWIPO")
+        wait_for(lambda: "NEWIPO" in service.hub.watched())
+        service.hub.series("NEWIPO", "1m")
+        answer = asking.result()
+    assert (answer.status_code, answer.json()["bars"]) == (200, [])
+    assert service.source.unsubscribed == []
+    assert service.hub.watched() == ("SPY", "NEWIPO")
+
+
+def test_one_who_wants_an_answer_of_a_silent_source_is_told_to_ask_again_before_the_symbol_is_given_up(service):
+    watch = service.api.app.context.watch
+    watch._wait_s, watch._answer_s = 0.6, 0.1
+    answer = service.get("/api/history", symbol="NOSUCH")
+    assert answer.status_code == 503
+    assert answer.json()["error"].startswith("symbol: received 'NOSUCH'; the source 'scripted' told nothing of it so far; ask again")
+    watch._answer_s = 5.0
+    assert service.get("/api/history", symbol="NOSUCH").status_code == 404
+    assert service.source.subscribed == ["SPY", "NOSUCH"]
+    assert service.source.unsubscribed == ["NOSUCH"]
+
+
 def test_a_symbol_that_the_provider_refuses_is_known_at_once(service):
+    service.api.app.context.watch._wait_s = 60.0
     service.source.fail = [AuthError("the plan does not include NOPLAN")] * 50
     answer = service.get("/api/history", symbol="NOPLAN")
-    assert answer.status_code == 404
+    assert (answer.status_code, "the plan does not include NOPLAN, so it is not followed" in answer.json()["error"]) == (404, True)
     assert service.source.unsubscribed == ["NOPLAN"]
 
 

@@ -101,7 +101,7 @@ def market_routes(context: Context) -> APIRouter:
         if n_bars > MAX_STREAM_BARS:
             raise Refused(422, f"n: received {asked.n}, in all {n_bars:,} bars; allowed: series × n up to {MAX_STREAM_BARS:,}")
         since = Since.parse(last_event_id, "Last-Event-ID") if last_event_id else Since.parse(asked.since_seq) if asked.since_seq else None
-        await context.watch.ensure(wanted.symbols)
+        await context.watch.ensure(wanted.symbols, at_once=False)
         return MarketStream(context.streams, wanted, since, context.market_headers())
 
     return router

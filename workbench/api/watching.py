@@ -1,7 +1,8 @@
 """Makes sure that a symbol somebody asks for is followed, and that one which does not exist is not followed for ever.
 
 A source that lists its symbols answers at once. Any other is given a bounded time to say anything of the symbol: a bar of its
-history, a print or a quote; after that the symbol is unsubscribed again and the asker is told. Floor 8.
+history, a print or a quote; after that the symbol is unsubscribed again, unless somebody else watches it by then, and the asker is
+told. Who wants an answer at once is told before that to ask again. Floor 8.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from workbench.clock import NS_PER_S, monotonic_ns
 from workbench.errors import SourceError, SymbolError
 from workbench.hub.hub import Hub
 
+ANSWER_S = 1.8  # how long one who wants an answer waits
 WAIT_S = 4.0  # a provider's answer to a first question of history normally takes one
 LOOK_EVERY_S = 0.05
 MAX_WATCHED = 500
@@ -23,17 +25,24 @@ MAX_WATCHED = 500
 class Watch:
     """Follows symbols for askers."""
 
-    def __init__(self, hub: Hub, threads: Executor, wait_s: float = WAIT_S) -> None:
+    def __init__(self, hub: Hub, threads: Executor, wait_s: float = WAIT_S, answer_s: float = ANSWER_S) -> None:
         self._hub = hub
         self._threads = threads  # for calls that may wait for the source
-        self._wait_s = wait_s
+        self._wait_s, self._answer_s = wait_s, answer_s
         self._asking: dict[str, asyncio.Task[None]] = {}  # symbol -> the one question under way
 
-    async def ensure(self, symbols: Iterable[str]) -> None:
-        """Return when all are followed and known; Refused (404, 503) names one that is not."""
+    async def ensure(self, symbols: Iterable[str], *, at_once: bool = True) -> None:
+        """Return when all are followed and known; Refused names one that is not (404), or with `at_once` not yet (503)."""
         missing = [symbol for symbol in symbols if symbol not in self._hub.watched() or symbol in self._asking]
         if missing:
-            await asyncio.gather(*(self._ensure_one(symbol) for symbol in missing))
+            try:
+                await asyncio.wait_for(
+                    asyncio.gather(*(self._ensure_one(symbol) for symbol in missing)), self._answer_s if at_once else None
+                )
+            except TimeoutError:
+                unknown = next((symbol for symbol in missing if symbol in self._asking), missing[0])
+                why = f"the source {self._hub.source_info.name!r} told nothing of it so far"
+                raise Refused(503, f"symbol: received {unknown!r}; {why}; ask again in a few seconds") from None
 
     async def _ensure_one(self, symbol: str) -> None:
         task = self._asking.get(symbol)
@@ -52,28 +61,30 @@ class Watch:
             raise Refused(
                 503, f"symbol: received {symbol!r} beyond the {MAX_WATCHED} symbols that one hub follows; ask for those of /api/symbols"
             )
-        loop = asyncio.get_running_loop()
+        loop, hub = asyncio.get_running_loop(), self._hub
+        begin = hub.watch if hub.source_info.symbols else hub.try_out
         try:
-            await loop.run_in_executor(self._threads, self._hub.watch, symbol)
+            await loop.run_in_executor(self._threads, begin, symbol)
         except SymbolError as error:
             raise Refused(404, str(error)) from None
         except SourceError as error:
             raise Refused(503, str(error)) from None
-        if self._hub.source_info.symbols or await self._is_heard_of(symbol):
+        if hub.source_info.symbols:
             return
-        await loop.run_in_executor(self._threads, self._hub.unwatch, symbol)
-        why = f"the source {self._hub.source_info.name!r} told nothing of it within {self._wait_s:g} s"
-        raise Refused(404, f"symbol: received {symbol!r}; {why}, so it is not followed; allowed: symbols that trade")
+        is_known = await self._is_heard_of(symbol)
+        if is_known:
+            await loop.run_in_executor(self._threads, hub.watch, symbol)
+        elif await loop.run_in_executor(self._threads, hub.end_trial, symbol):
+            why = hub.refused(symbol) or f"the source {hub.source_info.name!r} told nothing of it within {self._wait_s:g} s"
+            raise Refused(404, f"symbol: received {symbol!r}; {why}, so it is not followed; allowed: symbols that trade")
 
     async def _is_heard_of(self, symbol: str) -> bool:
         hub = self._hub
-        loop = asyncio.get_running_loop()
-        minutes = await loop.run_in_executor(self._threads, hub.series, symbol, "1m")
         deadline = monotonic_ns() + int(self._wait_s * NS_PER_S)
         while monotonic_ns() < deadline:
-            if len(minutes) or hub.last_trade(symbol) is not None or hub.quote(symbol) is not None:
+            if hub.is_heard_of(symbol):
                 return True
-            if any(gap.is_hopeless for gap in hub.gaps if gap.symbol == symbol):
+            if hub.refused(symbol):
                 return False
             await asyncio.sleep(LOOK_EVERY_S)
         return False

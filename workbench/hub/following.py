@@ -22,6 +22,7 @@ class Following:
 
     def __init__(self, source: Source, writer: Writer, lock: Any) -> None:
         self._source, self._writer, self._lock = source, writer, lock
+        self._tried: set[str] = set()  # watched, but nobody said so far that it is wanted whatever comes
         self._passed: Counter[str] = Counter()  # symbol -> how many chains have it delivered
         self._order = threading.Lock()  # orders subscribing; never taken by the hub's thread
 
@@ -31,27 +32,56 @@ class Following:
         is_contract = info.has_chains and check_symbol(symbol).startswith("O:")
         if info.symbols and symbol not in info.symbols and not is_contract:
             raise SymbolError(f"symbol: received {choices(symbol, info.symbols)} (all that source {info.name!r} has)")
-        if symbol in self._writer.watched:
+        if symbol in self._writer.watched and symbol not in self._tried:
             return
+        with self._order:
+            self._tried.discard(symbol)
+            if symbol not in self._writer.watched:
+                self._begin(symbol)
+
+    def try_out(self, symbol: str) -> None:
+        """Watch a symbol of which it is not known whether there is one; `watch` by anybody keeps it, `end_trial` does not."""
         with self._order:
             if symbol in self._writer.watched:
                 return
-            self._source.subscribe([symbol])  # without the hub's lock: a source may hold its own while it waits for room in the queue
-            with self._lock:
-                self._writer.passing.discard(symbol)
-                self._writer.follow(symbol)
+            self._tried.add(symbol)  # first: whoever finds it watched has to find it tried
+            try:
+                self._begin(symbol)
+            except BaseException:
+                self._tried.discard(symbol)
+                raise
+
+    def is_tried(self, symbol: str) -> bool:
+        """Return whether a symbol is only tried out."""
+        return symbol in self._tried
+
+    def end_trial(self, symbol: str) -> bool:
+        """Stop following a symbol that was only tried out; True when it is not followed any more."""
+        with self._order:
+            if symbol in self._tried:
+                self._end(symbol)
+            return symbol not in self._writer.watched
+
+    def _begin(self, symbol: str) -> None:
+        self._source.subscribe([symbol])  # without the hub's lock: a source may hold its own while it waits for room in the queue
+        with self._lock:
+            self._writer.passing.discard(symbol)
+            self._writer.follow(symbol)
 
     def unwatch(self, symbol: str) -> None:
         """Stop following a symbol; its bars stay readable. Harmless when not watched."""
         with self._order:
-            if symbol not in self._writer.watched:
-                return
-            with self._lock:
-                self._writer.leave(symbol)
-                if symbol in self._passed:
-                    self._writer.passing.add(symbol)
-            if symbol not in self._passed:
-                self._source.unsubscribe([symbol])
+            if symbol in self._writer.watched:
+                self._end(symbol)
+
+    def _end(self, symbol: str) -> None:
+        self._tried.discard(symbol)
+        with self._lock:
+            self._writer.leave(symbol)
+            if symbol in self._passed:
+                self._writer.passing.add(symbol)
+        if symbol not in self._passed:
+            self._source.unsubscribe([symbol])
 
     def pass_through(self, symbols: Collection[str]) -> None:
         """Have symbols delivered without following them; each call is taken back by one `end_pass`. What the source raises undoes it."""

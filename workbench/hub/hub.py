@@ -338,6 +338,24 @@ class Hub(MarketReader):
         """Stop following a symbol; its bars stay readable. Harmless when not watched."""
         self._following.unwatch(symbol)
 
+    def try_out(self, symbol: str) -> None:
+        """Watch a symbol that may not exist; `watch` by anybody keeps it, `end_trial` lets go of it otherwise."""
+        self._following.try_out(symbol)
+
+    def end_trial(self, symbol: str) -> bool:
+        """Stop following a symbol that was only tried out; True when it is not followed any more: nobody else began to."""
+        return self._following.end_trial(symbol)
+
+    def is_heard_of(self, symbol: str) -> bool:
+        """Return whether anything was told of a symbol: a closed minute, a print or a quote."""
+        with self._lock:
+            book = self._writer.books.get(symbol)
+        return (book is not None and len(book.minutes) > 0) or self.last_trade(symbol) is not None or self.quote(symbol) is not None
+
+    def refused(self, symbol: str) -> str:
+        """Return why the source refuses a symbol's history for good, '' when it does not."""
+        return self._writer.refused.get(symbol, "")
+
     def watched(self) -> tuple[str, ...]:
         """Return the symbols followed, in the order they were added."""
         return tuple(self._writer.watched)
@@ -346,7 +364,7 @@ class Hub(MarketReader):
         """Return the live series of a symbol (watching it) and timeframe, and have its history read deep enough to chart."""
         frame = Timeframe.parse(timeframe)
         ready = self._writer.ready(symbol, frame.label)
-        if ready is not None:
+        if ready is not None and not self._following.is_tried(symbol):
             return ready
         self.watch(symbol)
         with self._lock:

@@ -68,6 +68,7 @@ class Writer:
         self.plan = HistoryPlan(self.backfiller, calendar, source.clock, self.gaps, self.numbering, grace_ns=grace_ns, verify_ns=verify_ns)
         self.books: dict[str, SymbolBook] = {}  # symbol -> its series
         self.watched: dict[str, None] = {}  # symbols in order of watching
+        self.refused: dict[str, str] = {}  # symbol -> why its history is refused for good
         self.last_trades, self.last_quotes = NewestRows(TRADE_DTYPE), NewestRows(QUOTE_DTYPE)
         self.latency = LatencyBook()
         self.status = FeedStatus(FeedState.IDLE, "not started", source.clock.now_ns())
@@ -244,6 +245,8 @@ class Writer:
     def _apply_history(self, outcome: Outcome) -> None:
         """Note how a read ended whose minutes are all applied."""
         job = outcome.job
+        if outcome.is_hopeless:
+            self.refused[job.symbol] = str(outcome.error)
         if job.epoch != self.numbering.epoch:
             return
         if outcome.history is not None and outcome.history.is_complete:
@@ -338,6 +341,7 @@ class Writer:
     def follow(self, symbol: str) -> None:
         """Ask for what went before the first print to come, and distrust minutes of which prints may be missing."""
         self.symbols.intern(symbol)
+        self.refused.pop(symbol, None)
         self.watched[symbol] = None
         now_ns = self._clock.now_ns()
         minute, sure = (t // NS_PER_MIN * NS_PER_MIN for t in (now_ns, now_ns + SUBSCRIBE_NS))
