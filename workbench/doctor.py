@@ -269,6 +269,8 @@ def check_door(settings: Settings) -> Check:
     if book is None:
         return Check("door", State.OK, f"{reach}; nobody is asked to log in")
     found = f"{reach}; people who may come in: {len(book.users)}, programs: {len(book.tokens)}"
+    if book.broken:
+        return Check("door", State.FAIL, f"password_file: {settings.password_file}: {users.unusable(book.broken[0])}", "set it anew")
     if not book.users and not book.tokens:
         return Check("door", State.WARN, found, "workbench door add NAME --role trader")
     return Check("door", State.OK, found)

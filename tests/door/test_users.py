@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
 from tests.door.conftest import PASSWORD, SECRET
+from workbench import doctor
 from workbench.clock import NS_PER_S, ReplayClock
 from workbench.config import Settings
 from workbench.door import guests, users
@@ -171,6 +173,37 @@ def test_five_wrong_passwords_lock_name_and_address_even_for_the_right_one(setti
     assert book.log_in("rita", PASSWORD, "192.0.2.7") == Refused(900)
     assert isinstance(book.log_in("rita", PASSWORD, "198.51.100.1"), str)
     watch[0] = 900 * NS_PER_S
+    assert isinstance(book.log_in("tom", PASSWORD, "192.0.2.7"), str)
+
+
+@pytest.mark.parametrize("text", ["{", '{"users": {}}', None])
+def test_a_file_that_breaks_while_it_is_served_locks_nobody_out_and_says_what_is_broken(settings, clock, password_file, caplog, text):
+    book = GuestBook(settings, clock=clock)
+    whole = password_file.read_text()
+    password_file.write_text(text) if text else password_file.unlink()
+    for _ in range(6):
+        with pytest.raises(ConfigError, match="password_file"):
+            book.log_in("tom", PASSWORD, "192.0.2.7")
+    said = {"{": "line 1, column 2: ", '{"users": {}}': "entries are missing", None: "No such file"}[text]
+    assert [said in record.getMessage() for record in caplog.records] == [True]
+    users.write(password_file, Users())
+    password_file.write_text(whole)
+    assert isinstance(book.log_in("tom", PASSWORD, "192.0.2.7"), str)
+
+
+def test_a_broken_password_is_named_and_is_nobodys_failed_try(settings, clock, password_file, caplog):
+    held = users.read(password_file)
+    broken = replace(held.users["tom"], password=held.users["tom"].password[:-9])
+    users.write(password_file, replace(held, users={**held.users, "tom": broken}))
+    book = GuestBook(settings, clock=clock)
+    assert "the password of 'tom' is broken" in caplog.text
+    assert broken.password not in caplog.text
+    assert [book.log_in("tom", PASSWORD, "192.0.2.7") for _ in range(6)] == [Refused(0)] * 6
+    assert isinstance(book.log_in("rita", PASSWORD, "192.0.2.7"), str)
+    check = doctor.check_door(settings)
+    assert (check.state, "`workbench door add tom --role ROLE`" in check.found) == (doctor.State.FAIL, True)
+    with users.changing(password_file) as file:
+        file[0] = file[0].with_user("tom", Role.TRADER, PASSWORD)
     assert isinstance(book.log_in("tom", PASSWORD, "192.0.2.7"), str)
 
 

@@ -23,9 +23,9 @@ from workbench.door.address import check_address
 from workbench.door.chance import secret_text
 from workbench.door.limits import network
 from workbench.door.lockout import Lockout
-from workbench.door.passwords import LOG2_N, P, R, is_password
+from workbench.door.passwords import LOG2_N, P, R, is_hash, is_password
 from workbench.door.roles import Caller
-from workbench.door.users import UserFile, digest
+from workbench.door.users import User, UserFile, digest, unusable
 
 log = logging.getLogger(__name__)
 
@@ -64,19 +64,25 @@ class GuestBook:
         return self._file is None
 
     def log_in(self, name: str, password: str, address: str) -> str | Refused:
-        """Return a session's cookie for the right name and password. Blocks about 0.2 s: call it from a thread."""
+        """Return a session's cookie for the right name and password. Blocks about 0.2 s: call it from a thread.
+
+        ConfigError when the password file can't be read. That, and a password in it that can't be, is nobody's failed try.
+        """
         if self._file is None:
+            return Refused(0)
+        user = self._file.now().users.get(name)
+        if user is not None and not is_hash(user.password):
+            log.error("log-in of %r from %s: %s", name[:64], address, unusable(name))
+            self._is_right(password, None)
             return Refused(0)
         keys = (f"user:{name[:64]}", f"address:{network(address)}")
         wait_s = self._lockout.begin(*keys)
         if wait_s:
             log.warning("log-in of %r from %s: locked for %d s", name[:64], address, wait_s)
             return Refused(wait_s)
-        is_right, user = False, None
+        is_right = False
         try:
-            user = self._file.now().users.get(name)
-            with self._hashing:
-                is_right = is_password(password[:1024], user.password if user else NOBODYS_PASSWORD)
+            is_right = self._is_right(password, user)
         finally:
             if user is None or not is_right:
                 self._lockout.fail(*keys)
@@ -86,6 +92,11 @@ class GuestBook:
         self._lockout.succeed(*keys)
         log.info("log-in of %r from %s as %s", name, address, user.role.word)
         return self._signed(name, user.stamp)
+
+    def _is_right(self, password: str, user: User | None) -> bool:
+        """Return whether it is the user's password; of nobody it takes as long."""
+        with self._hashing:
+            return is_password(password[:1024], user.password if user else NOBODYS_PASSWORD)
 
     def _signed(self, name: str, stamp: str) -> str:
         signed: bytes = create_signed_value(self._secret, COOKIE, f"{name}|{stamp}", clock=self._now_s)

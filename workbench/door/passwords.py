@@ -37,15 +37,31 @@ def hash_password(password: str, *, log2_n: int = LOG2_N) -> str:
 
 def is_password(password: str, stored: str) -> bool:
     """Return whether a password gives the stored hash, compared in constant time; False for a hash that can't be read."""
+    parts = _parts(stored)
+    if parts is None:
+        return False
+    cost, grain, wanted = parts
+    try:
+        return hmac.compare_digest(_scrypt(password, grain, *cost), wanted)
+    except ValueError:
+        return False
+
+
+def is_hash(stored: str) -> bool:
+    """Return whether a stored text can be compared with a password at all."""
+    return _parts(stored) is not None
+
+
+def _parts(stored: str) -> tuple[tuple[int, int, int], bytes, bytes] | None:
+    """Return (log2 n, r, p), salt and hash of a stored text; None for one that can't be read."""
     try:
         kind, log2_n, r, p, grain, wanted = stored.split("$")
         cost = int(log2_n), int(r), int(p)
-        if kind != "scrypt" or not (1 <= cost[0] <= MAX_LOG2_N and 1 <= cost[1] <= 32 and 1 <= cost[2] <= 16):
-            return False
-        found = _scrypt(password, base64.b64decode(grain, validate=True), *cost)
-        return hmac.compare_digest(found, base64.b64decode(wanted, validate=True))
+        found = cost, base64.b64decode(grain, validate=True), base64.b64decode(wanted, validate=True)
     except ValueError:
-        return False
+        return None
+    is_bounded = 1 <= cost[0] <= MAX_LOG2_N and 1 <= cost[1] <= 32 and 1 <= cost[2] <= 16
+    return found if kind == "scrypt" and is_bounded and len(found[2]) == HASH_BYTES else None
 
 
 def _scrypt(password: str, grain: bytes, log2_n: int, r: int, p: int) -> bytes:

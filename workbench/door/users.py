@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import tempfile
@@ -22,9 +23,11 @@ from typing import Any
 
 from workbench.door.address import check_private
 from workbench.door.chance import secret_text
-from workbench.door.passwords import check_password, hash_password
+from workbench.door.passwords import check_password, hash_password, is_hash
 from workbench.door.roles import Role
 from workbench.errors import ConfigError, DoorError
+
+log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 TOKEN_PREFIX = "wb_"  # noqa: S105 - lets secret scanners know one
@@ -59,6 +62,11 @@ class Users:
 
     users: dict[str, User] = field(default_factory=dict)  # name -> person
     tokens: dict[str, Token] = field(default_factory=dict)  # name -> program
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Names whose password no password can be compared with: they can't log in before it is set anew."""
+        return tuple(name for name, user in self.users.items() if not is_hash(user.password))
 
     def with_user(self, name: str, role: Role, password: str) -> Users:
         """Return the book with a person added or changed; ConfigError for a name or password that is not allowed."""
@@ -103,8 +111,16 @@ def read(path: Path) -> Users:
         raise ConfigError(f"password_file: {path} does not exist; `workbench door add NAME --role viewer` makes it") from None
     except OSError as error:
         raise ConfigError(f"password_file: {path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):  # a ConfigError inside is one of these in no case
-        raise ConfigError(f"password_file: {path} is no password file; restore it from a backup, or make a new one") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a ConfigError inside is one of these in no case
+        why = _fault(error)
+        raise ConfigError(f"password_file: {path} is no password file ({why}); restore it from a backup, or make a new one") from None
+
+
+def _fault(error: Exception) -> str:
+    """Return what is wrong with a file's content, without anything of the content."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}: {error.msg}"
+    return "no UTF-8 text" if isinstance(error, UnicodeDecodeError) else "entries are missing or of another kind"
 
 
 def _decode(values: Any) -> Users:
@@ -130,6 +146,11 @@ def write(path: Path, users: Users) -> None:
 
 
 _KINDS = ("users", "tokens")
+
+
+def unusable(name: str) -> str:
+    """Return what is wrong with a person whose stored password can't be read, and the next step."""
+    return f"the password of {name!r} is broken, so {name} can't log in; `workbench door add {name} --role ROLE` sets it anew"
 
 
 @contextlib.contextmanager
@@ -161,10 +182,22 @@ class UserFile:
         self._path = path
         self._mark: tuple[int, int, int, int] | None = None
         self._users = Users()
-        self.now()
+        self._said = ""  # what was last logged of a file that can't be read
+        self._load()
 
     def now(self) -> Users:
-        """Return its present content; ConfigError when it has become unreadable, which lets nobody in."""
+        """Return its present content; ConfigError, also in the log, when it has become unreadable, which lets nobody in."""
+        try:
+            self._load()
+        except ConfigError as error:
+            if str(error) != self._said:
+                self._said = str(error)
+                log.error("%s; nobody is let in until then", error)  # noqa: TRY400  the sentence is enough
+            raise
+        self._said = ""
+        return self._users
+
+    def _load(self) -> None:
         try:
             stat = self._path.stat()
         except OSError as error:
@@ -173,4 +206,5 @@ class UserFile:
         if mark != self._mark:
             self._users = read(self._path)
             self._mark = mark
-        return self._users
+            for name in self._users.broken:
+                log.error("password_file: %s: %s", self._path, unusable(name))
