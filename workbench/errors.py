@@ -7,6 +7,7 @@ WorkbenchError
 ├── RecordError            a record that refuses to exist (bar with high < low, negative size, …)
 ├── FileError              a file that can't be read as what it was said to be
 │   ├── SchemaError        columns missing, unknown or of the wrong type
+│   │   └── ReadingError   it can be read when something else is said about it (also a ConfigError)
 │   └── TimestampError     stamps that are naive, out of range or ambiguous
 ├── SourceError            a provider refused or failed
 │   ├── AuthError          the key was refused, or the plan does not include the data
@@ -56,6 +57,10 @@ class FileError(WorkbenchError):
 
 class SchemaError(FileError, ValueError):
     """Columns are missing, unknown or of the wrong type."""
+
+
+class ReadingError(SchemaError, ConfigError):
+    """What was said about a file, or left out, doesn't fit it: the file is good, the question is to be put otherwise."""
 
 
 class TimestampError(FileError, ValueError):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.oracles import bars_pandas
 from workbench.cli.data import audit_file, bars_app, build_bars_file, data_app, import_file, roll_bars_file
-from workbench.errors import FileError, SchemaError, TimeframeError, TimestampError
+from workbench.errors import ConfigError, FileError, SchemaError, TimeframeError, TimestampError
 from workbench.history.recording import load
 from workbench.history.store import BarStore
 
@@ -88,10 +88,10 @@ def test_wrong_files_and_timeframes_are_named(prints, tmp_path):
 
 def test_a_recording_is_never_overwritten_by_its_own_bars(prints, tmp_path):
     kept = prints[0].read_bytes()
-    with pytest.raises(FileError, match="the file that is read"):
+    with pytest.raises(ConfigError, match="the file that is read"):
         build_bars_file(prints[0], tmp_path / "." / prints[0].name)
     build_bars_file(prints[0], tmp_path / "b.csv")
-    with pytest.raises(FileError, match="the file that is read"):
+    with pytest.raises(ConfigError, match="the file that is read"):
         roll_bars_file(tmp_path / "b.csv", tmp_path / "b.csv", "5m")
     assert prints[0].read_bytes() == kept
 

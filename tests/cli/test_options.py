@@ -15,6 +15,7 @@ from workbench.cli.chain_file import asof_ns
 from workbench.cli.main import app
 from workbench.cli.options import price as shown_price
 from workbench.cli.options import short
+from workbench.errors import ConfigError, FileError
 from workbench.options.black import price
 from workbench.sessions import ny_ns
 
@@ -174,14 +175,22 @@ def test_a_file_that_tells_no_exposure_is_one_sentence(tmp_path, content, words)
     if content is not None:
         path.write_text(content)
     said = run(str(path), "--asof", str(MOMENT))
-    assert type(said.exception).__name__ == "ConfigError"
+    assert isinstance(said.exception, ConfigError if words == "(--spot)" else FileError)
     assert words in str(said.exception)
 
 
-def test_bad_input_leaves_with_exit_code_two_and_nothing_on_stdout(tmp_path):
-    command = [sys.executable, "-m", "workbench.cli.main", "gex", str(tmp_path / "none.csv"), "--json"]
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(None, 1), ("a,b\n1,2\n", 1), ("root,expiry,strike,right,bid,ask\nSPY,2026-03-20,600,C,1.0,1.1\n", 2)],
+    ids=["no file", "no chain", "the moment is left out"],
+)
+def test_a_bad_file_leaves_with_one_a_bad_command_with_two_and_nothing_on_stdout(tmp_path, content, code):
+    path = tmp_path / "none.csv"
+    if content is not None:
+        path.write_text(content)
+    command = [sys.executable, "-m", "workbench.cli.main", "gex", str(path), "--json"]
     said = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    assert (said.returncode, said.stdout) == (2, "")
+    assert (said.returncode, said.stdout) == (code, "")
     assert said.stderr.startswith("workbench: ")
     assert said.stderr.count("\n") == 1
 

@@ -164,12 +164,12 @@ def test_a_wrong_option_is_named(chain, arguments, words):
         ("", ["empty"]),
     ],
 )
-def test_a_file_that_is_no_chain_is_one_sentence_and_exit_code_two(tmp_path, content, words):
+def test_a_file_that_is_no_chain_is_one_sentence_and_exit_code_one(tmp_path, content, words):
     path = tmp_path / "chain.csv"
     if content is not None:
         path.write_text(content)
     said = whole(str(path), *MOMENT)
-    assert said.returncode == 2
+    assert said.returncode == 1
     assert said.stdout == ""
     assert said.stderr.count("\n") == 1
     assert said.stderr.startswith("workbench: ")

@@ -1,6 +1,7 @@
 """What the commands on chains share: a file of options and the options of the command into a priced chain, one sentence when it can't be.
 
-Whatever is wrong with the file or with an option is a ConfigError, because the command has to be given otherwise: exit code 2.
+What another option mends is a ConfigError, because the command has to be given otherwise: exit code 2. What is wrong with the file
+itself is a FileError: exit code 1.
 
 Floor 9.
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.errors import CalendarError, ConfigError, FileError, RecordError, SymbolError
+from workbench.errors import CalendarError, ConfigError, FileError, ReadingError, RecordError, SymbolError
 
 if TYPE_CHECKING:
     from workbench.options.chain import Chain
@@ -52,7 +53,7 @@ def open_chain(
     dividend_yield: str = "0",
     max_age: str = str(MAX_AGE_S),
 ) -> PricedChain:
-    """Return the chain of a file, priced by the command's options; ConfigError says in one sentence what is wrong."""
+    """Return the chain of a file, priced by the command's options; ConfigError names an option that is wrong, FileError a file."""
     from workbench.options.clocks import TimeClock
     from workbench.options.priced import price_chain
     from workbench.options.quotes import QuoteLimits
@@ -73,10 +74,8 @@ def open_chain(
             limits=QuoteLimits(max_age_s=age_s),
             max_spot_age_s=age_s,
         )
-    except (FileError, RecordError, CalendarError, SymbolError) as error:
+    except (ReadingError, RecordError, CalendarError, SymbolError) as error:
         raise ConfigError(str(error)) from error
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from error
 
 
 def _read(path: Path, underlying: str | None, spot: float | None, moment: int | None, expiry: str | None, root: str | None) -> Chain:
@@ -84,7 +83,7 @@ def _read(path: Path, underlying: str | None, spot: float | None, moment: int | 
     from workbench.sessions import SessionCalendar
 
     if not path.exists():
-        raise ConfigError(f"{path}: no such file")
+        raise FileError(f"{path}: no such file")
     if root is not None and expiry is None:
         raise ConfigError(f"root: received {root!r} without an expiry; next: add --expiry DATE")
     chain = read_chain(path, calendar=SessionCalendar.xnys(), underlying=underlying, spot=spot, asof_ns=moment)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from workbench.errors import FileError, SchemaError, TimeframeError, WorkbenchError, choices
+from workbench.errors import ConfigError, FileError, SchemaError, TimeframeError, WorkbenchError, choices
 from workbench.history.aggregate import regroup
 from workbench.history.audit import Report, audit
 from workbench.history.recording import Recording, load
@@ -116,7 +116,7 @@ def roll_bars_file(bars: Path, out: Path, timeframe: str, *, options: ReadOption
 def _refuse_own_input(source: Path, out: Path) -> None:
     """Refuse to write over the recording that is being read: prints can't be made again from bars."""
     if out.exists() and source.exists() and out.samefile(source):
-        raise FileError(f"out: received {str(out)!r}, the file that is read; allowed: another name, so that nothing recorded is lost")
+        raise ConfigError(f"out: received {str(out)!r}, the file that is read; allowed: another name, so that nothing recorded is lost")
 
 
 def audit_file(
@@ -205,7 +205,7 @@ def _pairs(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         ours, equals, theirs = text.partition("=")
         if not (ours and equals and theirs):
-            raise SchemaError(f"column: received {text!r}; allowed: our column=the file's column, e.g. price=Px")
+            raise ConfigError(f"column: received {text!r}; allowed: our column=the file's column, e.g. price=Px")
         pairs[ours.strip()] = theirs.strip()
     return pairs
 

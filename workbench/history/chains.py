@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.errors import CalendarError, FileError, SchemaError, choices
+from workbench.errors import CalendarError, FileError, ReadingError, SchemaError, choices
 from workbench.history.chain_cells import Cells
 from workbench.history.chain_messages import decode_snapshot
 from workbench.history.columns import plain_name
@@ -88,11 +88,12 @@ def read_chain(
     ------
     FileError                               Damaged, truncated, not there.
     SchemaError                             Columns missing, or mostly unreadable; names line, column, what came, what is allowed.
+    ReadingError                            The same, where another argument mends it (spot, underlying, asof).
     TimestampError                          Stamps without zone, and no `tz`.
     """
     path = Path(path)
     if spot is not None and not (math.isfinite(spot) and spot > 0):
-        raise SchemaError(f"spot: received {spot!r}; allowed: a price above 0 [USD]")
+        raise ReadingError(f"spot: received {spot!r}; allowed: a price above 0 [USD]")
     if path.name.lower().endswith(".json"):
         return _message_chain(path, calendar, underlying, spot, asof_ns)
     if is_quotedata(path):
@@ -132,10 +133,10 @@ def _only(path: Path, rows: np.ndarray, wanted: str | None) -> str:
     there = [str(name) for name in np.unique(_underlyings(rows))]
     if wanted is None:
         if len(there) > 1:
-            raise SchemaError(f"{path.name}: received options on {', '.join(there[:10])}; next: say which one (underlying)")
+            raise ReadingError(f"{path.name}: received options on {', '.join(there[:10])}; next: say which one (underlying)")
         return there[0] if there else "?"
     if there and wanted.upper() not in there:
-        raise SchemaError(f"{path.name}: underlying: received {choices(wanted, there)}")
+        raise ReadingError(f"{path.name}: underlying: received {choices(wanted, there)}")
     return wanted.upper()
 
 
@@ -150,7 +151,7 @@ def _message_chain(path: Path, calendar: SessionCalendar, underlying: str | None
     told = decode_snapshot(document, calendar, asof_ns)
     moment = told.newest_ns if asof_ns is None else asof_ns
     if not moment:
-        raise SchemaError(f"{path.name}: received no time at all; next: give the moment (asof)")
+        raise ReadingError(f"{path.name}: received no time at all; next: give the moment (asof)")
     given = _Spot(told.spot, told.spot_ts_ns) if spot is None else _Spot(spot, moment)
     wanted = _only(path, told.rows, underlying)
     return _chain(path, told.rows, told.underlying or "?" if wanted == "?" else wanted, given, moment, "snapshot", tuple(told.notes))
@@ -158,7 +159,7 @@ def _message_chain(path: Path, calendar: SessionCalendar, underlying: str | None
 
 def _not_before(path: Path, asof_ns: int, first_ns: int) -> None:
     if asof_ns < first_ns:
-        raise SchemaError(f"{path.name}: asof: received a moment before anything in the file was known; allowed: from its first moment on")
+        raise ReadingError(f"{path.name}: asof: received a moment before anything in the file was known; allowed: from its first moment on")
 
 
 # -- the schema ---------------------------------------------------------------------------------------------------------------
@@ -222,13 +223,13 @@ def _times(cells: Cells, asof_ns: int | None, tz: str | None) -> tuple[np.ndarra
     if "ts" in cells:
         ts = cells.stamps(tz)
         if asof_ns is None and not ts.max(initial=0):
-            raise SchemaError(f"{cells.path.name}: column {cells.columns['ts']!r}: received no time at all; next: give the moment (asof)")
+            raise ReadingError(f"{cells.path.name}: column {cells.columns['ts']!r}: received no time at all; next: give the moment (asof)")
         moment = int(ts.max(initial=0)) if asof_ns is None else asof_ns
         if cells.good.any():
             _not_before(cells.path, moment, int(ts[cells.good].min()))
         return ts, moment
     if asof_ns is None:
-        raise SchemaError(f"{cells.path.name}: ts: received no column of times; next: give the moment of the file (asof)")
+        raise ReadingError(f"{cells.path.name}: ts: received no column of times; next: give the moment of the file (asof)")
     cells.notes.append("no column ts: every quote taken as of the chain's moment")
     return np.full(len(cells), asof_ns, np.int64), asof_ns
 
