@@ -145,4 +145,6 @@ def _market(settings: Settings) -> str:
     """Return the folder name of a market's data, so that no two are mixed: Alpaca's IEX minutes hold a few percent of the volume."""
     if settings.source == "alpaca":
         return f"alpaca-{settings.alpaca_stock_feed}"
+    if settings.source == "simulated":  # another seed is another market, at another speed its stamps are others
+        return f"simulated-seed{settings.seed}-speed{settings.speed:g}"
     return "polygon" if settings.source == "massive" else settings.source  # Massive is polygon's new name

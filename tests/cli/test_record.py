@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from workbench.assembly import assemble
 from workbench.clock import monotonic_ns
+from workbench.config import Settings
 from workbench.history.recorded import days_in, market_files, read_recorded
 from workbench.sources.replay import ReplaySource
 
@@ -43,19 +45,26 @@ def prints_in(folder: Path) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def test_simulated_markets_of_another_seed_or_speed_are_not_mixed_in_one_recording(tmp_path):
+    chosen = ({}, {"seed": 8}, {"speed": 60.0}, {"seed": 8, "speed": 0.5})
+    folders = [assemble(Settings(data_dir=tmp_path, source="simulated", **one)).recorder.folder for one in chosen]
+    names = ["simulated-seed7-speed1", "simulated-seed8-speed1", "simulated-seed7-speed60", "simulated-seed8-speed0.5"]
+    assert [folder.relative_to(tmp_path).as_posix() for folder in folders] == [f"recorded/{name}" for name in names]
+
+
 @pytest.mark.slow
 def test_a_killed_record_loses_nothing_and_the_next_one_is_ready_within_ten_seconds(tmp_path):
-    folder = tmp_path / "recorded" / "simulated"
+    folder = tmp_path / "recorded" / "simulated-seed7-speed60"
     process = start(tmp_path)
     told = lines_until(process, 60)
     assert told["recorded"]["trades"] >= told["published"]["trades"]
-    refused = run("record", "--data-dir", str(tmp_path))
+    refused = run("record", "--speed", "60", "--data-dir", str(tmp_path))
     assert (refused.returncode, f"by process {process.pid}" in refused.stderr) == (1, True)
     process.kill()
     rest = [json.loads(line) for line in process.communicate()[0].splitlines() if line.endswith("}")]
     published = max(one["published"]["trades"] for one in [told, *rest])
     begin = monotonic_ns()
-    again = start(tmp_path, "--seed", "8")
+    again = start(tmp_path)
     lines_until(again, 0)
     assert (monotonic_ns() - begin) / 1e9 < 10
     again.send_signal(signal.SIGTERM)

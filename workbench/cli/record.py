@@ -31,6 +31,7 @@ def record(
 
     A hub that runs already records when it is told so: its flag 'record' (PUT /api/flags), or its option --record.
     What was recorded is played by: workbench serve --replay DATA_DIR/recorded/SOURCE/date=YYYY-MM-DD
+    (of the simulated market SOURCE is simulated-seed7-speed1: each seed and speed has its own folder).
     """
     from workbench.assembly import assemble
     from workbench.config import Settings
