@@ -1,7 +1,7 @@
 """A chain of a hub elsewhere: asked for again and again while somebody reads it, told only when it has changed.
 
 The hub keeps a chain up for as long as it is asked for; when the last reader here leaves, nobody asks. While it does not answer, the
-last chain stands with a note. Floor 2.
+last chain stands with a note, and its moment goes on with the market's clock: quotes grow old while nobody tells newer ones. Floor 2.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import date
 
 import numpy as np
 
-from workbench.clock import Clock
+from workbench.clock import NS_PER_S, Clock
 from workbench.errors import SourceError, SymbolError
 from workbench.hub.chains import ChainStatus, Feed
 from workbench.hub.remote import wire
@@ -19,6 +19,7 @@ from workbench.hub.remote.service import Questions
 from workbench.options.chain import CHAIN_DTYPE, Chain
 from workbench.sessions import to_ny
 
+STILL_NS = 3 * NS_PER_S  # a hub that answers tells a chain anew about every second
 CHAIN_S = 10.0  # the hub may have to ask its provider first
 
 
@@ -27,7 +28,7 @@ class RemoteFeed(Feed):
 
     def __init__(self, ask: Questions, clock: Clock, underlying: str, expiry: date) -> None:
         super().__init__(underlying, expiry)
-        self._ask = ask
+        self._ask, self._clock = ask, clock
         self._version: str | None = None
         self._status = ChainStatus(is_loaded=False, reason="", n_live=0)
         nothing = np.zeros(0, CHAIN_DTYPE)
@@ -46,8 +47,9 @@ class RemoteFeed(Feed):
         return replace(self._status, reason=self._trouble) if self._trouble else self._status
 
     def snapshot(self) -> Chain:
-        """Return the chain as last told."""
-        if self.is_over and self._trouble and self._trouble not in self._shown.notes:
+        """Return the chain as last told, as of now when that was a while ago."""
+        is_ending = self.is_over and self._trouble and self._trouble not in self._shown.notes
+        if is_ending or self._clock.now_ns() - self._shown.asof_ns > STILL_NS:
             self._show()
         return self._shown
 
@@ -78,9 +80,12 @@ class RemoteFeed(Feed):
             self._show()
 
     def _show(self) -> None:
-        notes = (*self._told.notes, self._trouble) if self._trouble else self._told.notes
-        self._shown = replace(self._told, notes=notes)
-        self._changes += 1
+        with self._lock:
+            told, now_ns = self._told, self._clock.now_ns()
+            notes = (*told.notes, self._trouble) if self._trouble else told.notes
+            asof_ns = now_ns if now_ns - told.asof_ns > STILL_NS else told.asof_ns
+            self._shown = replace(told, notes=notes, asof_ns=asof_ns)
+            self._changes += 1
 
     def _let_go(self) -> None:
         """Nothing: the hub lets go of what nobody asks for."""
