@@ -28,6 +28,7 @@ def test_each_tab_opens_by_its_key_and_fits_its_column(still, page):
         ("l", "window.__matrix?.ladder?.top != null"),
         ("q", "window.__matrix?.board?.values.size >= 2"),
         ("x", "window.__workbench.exposure?.board?.totals"),
+        ("n", "window.__workbench.ideas?.answer?.rows.length"),
         ("g", "window.__workbenchRisk?.answer?.tiles"),
     ):
         page.page.keyboard.press(key)
@@ -60,3 +61,20 @@ def test_the_ladder_follows_the_symbol_and_the_board_is_clicked(still, page):
     page.page.wait_for_function("window.__matrix.board?.values.size >= 2", timeout=20_000)
     page.evaluate("window.__matrix.board.rows.get('SPY').row.click()")
     page.wait(lambda shot: shot["symbol"] == "SPY")
+
+
+def test_an_idea_is_asked_for_and_clicked(still, page):
+    page.open(still.url + "/desk?symbol=SPY&dock=ideas")
+    page.page.wait_for_function("window.__workbench.ideas?.answer?.rows.length", timeout=20_000)
+    assert page.page.locator(".check").count() == 9
+    page.page.get_by_text("▼ Down").click()
+    page.page.wait_for_function("window.__workbench.ideas.answer.rows.every((r) => r.right === 'P')", timeout=20_000)
+    page.page.get_by_label("Budget $").fill("nothing")
+    page.page.get_by_label("Budget $").press("Enter")
+    page.page.get_by_text("budget_usd: received 'nothing'").wait_for()
+    page.page.locator(".list tbody tr").first.click()
+    page.wait(lambda shot: shot["symbol"].startswith("O:SPY") and "P00" in shot["symbol"])
+    page.page.locator(".list tr.on").wait_for()
+    page.page.get_by_text("Covered calls 0-DTE").click()
+    page.page.wait_for_function("window.__workbench.ideas.answer?.mode === 'covered'", timeout=20_000)
+    assert page.page.locator(".step").count() == 9

@@ -12,6 +12,7 @@ from workbench.views.desk import Desk
 from workbench.views.dock import TABS
 from workbench.views.docked import BoardTab, LadderTab
 from workbench.views.exposure import ExposureTab
+from workbench.views.ideas import IdeasView
 from workbench.views.models import Selection
 from workbench.views.risk import RiskTab
 from workbench.views.shelf import Shelf
@@ -62,7 +63,7 @@ def test_a_tab_moves_only_when_the_page_stands(hub, tmp_path):
     assert len(turns) == 2
 
 
-@pytest.mark.parametrize("make", [LadderTab, BoardTab, ExposureTab, RiskTab])
+@pytest.mark.parametrize("make", [LadderTab, BoardTab, ExposureTab, RiskTab, IdeasView])
 def test_a_page_that_says_it_is_ready_after_its_tab_was_closed_opens_nothing(hub, tmp_path, make):
     asked = []
     tab = make(hub, Selection(), Shelf(tmp_path))

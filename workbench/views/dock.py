@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from workbench.views.chain import ChainView
 from workbench.views.docked import BoardTab, LadderTab
 from workbench.views.exposure import ExposureTab
+from workbench.views.ideas import IdeasView
 from workbench.views.models import Selection
 from workbench.views.risk import RiskTab
 from workbench.views.shelf import Shelf
@@ -49,6 +50,7 @@ TABS = (
     Tab("board", "Board", "q", BoardTab),
     Tab("exposure", "Exposure", "x", ExposureTab),
     Tab("structures", "Structures", "g", RiskTab),
+    Tab("ideas", "Ideas", "n", IdeasView),
 )
 
 

@@ -29,6 +29,7 @@ from workbench.views.chain import ChainView
 from workbench.views.chain_grid import NAMES
 from workbench.views.desk import Desk
 from workbench.views.exposure import ExposurePage, shared_histories
+from workbench.views.ideas import IdeasView
 from workbench.views.matrix import Matrix
 from workbench.views.models import Selection
 from workbench.views.places import FullPage, shared_places
@@ -117,8 +118,27 @@ def structures_page(engine: Engine, settings: Settings) -> Any:
     return _shown(settings, build)
 
 
+def ideas_page(engine: Engine, settings: Settings) -> Any:
+    """Return the ideas of the present browser session, as `desk_page` the desk."""
+
+    def build(query: dict[str, str]) -> Page:
+        selection = Selection()
+        view = IdeasView(engine.hub, selection, _shelf(settings), query, is_page=True)
+        page = AppPage(engine.hub, view, selection, query)
+        return Page(page, page.theme, page.start)
+
+    return _shown(settings, build)
+
+
 # address -> what is there
-PAGES = {"desk": desk_page, "chain": chain_page, "matrix": matrix_page, "exposure": exposure_page, "structures": structures_page}
+PAGES = {
+    "desk": desk_page,
+    "chain": chain_page,
+    "matrix": matrix_page,
+    "exposure": exposure_page,
+    "structures": structures_page,
+    "ideas": ideas_page,
+}
 
 
 class Page(NamedTuple):
