@@ -344,3 +344,11 @@ def test_slow_history_ends_in_a_sentence_not_in_a_hang(service, monkeypatch):
     assert answer.status_code == 503
     assert "not read within 0.2 s" in answer.json()["error"]
     wait_for(lambda: service.get("/livez").status_code == 200)
+
+
+def test_what_a_reader_asked_for_by_name_is_noted_so_that_no_screen_lets_go_of_it(service):
+    filled(service, 3)
+    assert service.get("/api/quotes").status_code == 200
+    assert service.hub.asked_for == set()
+    service.get("/api/history", symbol="SPY", limit=1)
+    assert service.hub.asked_for == {"SPY"}

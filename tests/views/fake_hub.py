@@ -82,6 +82,7 @@ class FakeHub:
         self._n = n
         self._series: dict[tuple[str, str], Series] = {}  # (symbol, timeframe) -> series
         self._watched: list[str] = []
+        self.asked_for: set[str] = set()
         self._price = dict(PRICES)
         self._rng = np.random.default_rng(seed)
         self.older_calls = 0

@@ -80,7 +80,8 @@ def market_routes(context: Context) -> APIRouter:
     async def quotes(asked: Annotated[QuotesQuery, Query()]) -> Response:
         """The newest quote, print, watchlist line and average price of symbols."""
         names = hub.watched() if asked.symbols is None else split(asked.symbols)
-        await context.watch.ensure(names)
+        if asked.symbols is not None:
+            await context.watch.ensure(names)
         told = await context.read(
             lambda: {"epoch": hub.epoch, "ts_ns": hub.clock.now_ns(), "quotes": [_newest(context, name, asked.vwap) for name in names]}
         )

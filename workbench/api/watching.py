@@ -8,7 +8,7 @@ told. Who wants an answer at once is told before that to ask again. Floor 8.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 from concurrent.futures import Executor
 
 from workbench.api.errors import Refused
@@ -31,7 +31,7 @@ class Watch:
         self._wait_s, self._answer_s = wait_s, answer_s
         self._asking: dict[str, asyncio.Task[None]] = {}  # symbol -> the one question under way
 
-    async def ensure(self, symbols: Iterable[str], *, at_once: bool = True) -> None:
+    async def ensure(self, symbols: Collection[str], *, at_once: bool = True) -> None:
         """Return when all are followed and known; Refused names one that is not (404), or with `at_once` not yet (503)."""
         missing = [symbol for symbol in symbols if symbol not in self._hub.watched() or symbol in self._asking]
         if missing:
@@ -43,6 +43,7 @@ class Watch:
                 unknown = next((symbol for symbol in missing if symbol in self._asking), missing[0])
                 why = f"the source {self._hub.source_info.name!r} told nothing of it so far"
                 raise Refused(503, f"symbol: received {unknown!r}; {why}; ask again in a few seconds") from None
+        self._hub.asked_for.update(symbols)
 
     async def _ensure_one(self, symbol: str) -> None:
         task = self._asking.get(symbol)

@@ -109,6 +109,7 @@ class Hub(MarketReader):
         self._rhythm = Rhythm(self.calendar)
         self._boards = Boards(self.calendar)
         self._following = Following(source, writer, self._lock)
+        self.asked_for: set[str] = set()  # symbols that programs outside read: no screen lets go of them
         self._chain_every_s = LIVE_EVERY_S if self._drives_time else MOVED_EVERY_S
         self._chains = Chains(self._chain_feed, lambda underlying: chain_source(source).expiries(underlying), lambda: self.epoch)
         self.listeners: set[Callable[[], None]] = set()

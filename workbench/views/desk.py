@@ -20,7 +20,9 @@ from workbench.errors import StoreError, SymbolError, TimeframeError, WorkbenchE
 from workbench.types import TIMEFRAMES, check_symbol
 from workbench.views import theme
 from workbench.views.chart import CandleChart
+from workbench.views.contracts import ShownContracts
 from workbench.views.dock import TABS, Dock
+from workbench.views.docked import kept_board
 from workbench.views.health_strip import HealthStrip
 from workbench.views.labels import label_of
 from workbench.views.models import ChartModel, LookModel, Selection, WatchlistModel, normal_symbol
@@ -111,6 +113,7 @@ class Desk:
         kept = self.shelf.read("prefs", {})
         self.look = LookModel(**_allowed(LookModel, {**kept, **(query or {})}))
         self.watched = WatchlistModel(symbols=self._first_symbols())
+        self.contracts = ShownContracts(hub, self._is_kept)
         self.models = [ChartModel()]
         self._restore_charts(kept, query or {})
         self.selection = Selection()
@@ -140,6 +143,7 @@ class Desk:
         if callback is not None and callback.running:
             callback.stop()
         self.dock.stop()
+        self.contracts.show(())
 
     def tick(self) -> None:
         """Bring every view up to date. A tab that sleeps gets nothing: an hour of messages would have to be worked off on waking."""
@@ -185,6 +189,7 @@ class Desk:
         return self.models[min(self.shell.active, len(self.models) - 1)]
 
     def _new_chart(self, model: ChartModel) -> CandleChart:
+        model.param.watch(lambda *_: self._show_contracts(), ["symbol"])  # before the chart asks for it
         chart = CandleChart(self.hub, model, self.look)
         chart.on_levels = lambda levels, model=model: self._keep_levels(model, levels)
         self._show_levels(chart, model)
@@ -201,6 +206,13 @@ class Desk:
         for chart, model in zip(self.charts, self.models, strict=True):
             self._show_levels(chart, model)
 
+    def _show_contracts(self) -> None:
+        """Say which contracts stand on the charts: one that no screen shows any more is let go."""
+        self.contracts.show(model.symbol for model in self.models)
+
+    def _is_kept(self, symbol: str) -> bool:
+        return symbol in self.watched.symbols or symbol in kept_board(self.hub, self.shelf)
+
     def _keep_levels(self, model: ChartModel, levels: list[dict[str, Any]]) -> None:
         own = [{name: level[name] for name in ("id", "price", "label")} for level in levels if level.get("is_own")]
         self._store(lambda: self.shelf.keep_levels(model.symbol, own))
@@ -214,8 +226,10 @@ class Desk:
             model = ChartModel(symbol=self.active.symbol, timeframe=LAYOUT_TIMEFRAMES[len(self.models)])
             self._fit(model)
             self.models.append(model)
+            self._show_contracts()
             self.charts.append(self._new_chart(model))
         del self.models[count:], self.charts[count:]
+        self._show_contracts()
         self.shell.param.update(charts=list(self.charts), layout=count, active=min(self.shell.active, count - 1))
 
     def _show(self, symbol: str | None = None, timeframe: str | None = None) -> None:
@@ -342,6 +356,7 @@ class Desk:
                 self.models[0].show(timeframe=query["tf"])
             except TimeframeError as error:
                 self._greeting = f"{error}; {self.models[0].timeframe} is shown"
+        self._show_contracts()
         for model in self.models:
             self._replace_unknown(model)
             self._fit(model)

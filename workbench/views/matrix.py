@@ -19,6 +19,7 @@ from workbench.errors import StoreError, SymbolError, WorkbenchError
 from workbench.types import check_symbol
 from workbench.views import theme
 from workbench.views.board import QuoteBoard
+from workbench.views.contracts import ShownContracts
 from workbench.views.docked import BOARD_KEPT_AS, kept_board
 from workbench.views.health_strip import HealthStrip
 from workbench.views.labels import label_of
@@ -73,8 +74,11 @@ class Matrix:
         self._last_error = ""
         self._callback: Any = None
         self.listed = WatchlistModel(symbols=kept_board(hub, self.shelf))
+        self.contracts = ShownContracts(hub, self._is_kept)
         symbol, greeting = self._first_symbol(query.get("symbol"))
         self.model = LadderModel(symbol=symbol)
+        self.contracts.show([symbol])
+        self.model.param.watch(lambda *_: self.contracts.show([self.model.symbol]), ["symbol"])  # before the ladder asks for it
         self.look = _look({**self.shelf.read("prefs", {}), **query})
         self.board = QuoteBoard(hub, self.listed, self._select)
         self.ladder = Ladder(hub, self.model)
@@ -100,6 +104,7 @@ class Matrix:
             callback.stop()
         self.ladder.stop()
         self.board.stop()
+        self.contracts.show(())
 
     def tick(self) -> None:
         """Bring every part up to date."""
@@ -140,9 +145,13 @@ class Matrix:
     def _show(self, text: str) -> None:
         """Show what was typed; a symbol that there is not changes nothing."""
         symbol = check_symbol(normal_symbol(text))
-        if symbol not in self.hub.watched():
-            self.hub.watch(symbol)
-        self.model.show(symbol)
+        self.contracts.show([self.model.symbol, symbol])
+        try:
+            if symbol not in self.hub.watched():
+                self.hub.watch(symbol)
+            self.model.show(symbol)
+        finally:
+            self.contracts.show([self.model.symbol])
 
     def _select(self, symbol: str) -> None:
         self.model.show(symbol)
@@ -153,6 +162,9 @@ class Matrix:
         colours = theme.tokens(self.look.theme, self.look.palette)
         self.shell.param.update(symbol=symbol, label=label_of(symbol), theme=self.look.theme, colours=colours)
 
+    def _is_kept(self, symbol: str) -> bool:
+        return symbol in self.listed.symbols or symbol in self.shelf.read("watchlist", [])
+
     # -- what is remembered ------------------------------------------------------------------------------------------------
 
     def _first_symbol(self, asked: str | None) -> tuple[str, str]:
@@ -162,6 +174,7 @@ class Matrix:
             return first, ""
         try:
             symbol = check_symbol(normal_symbol(asked))
+            self.contracts.show([symbol])
             if symbol not in self.hub.watched():
                 self.hub.watch(symbol)
         except SymbolError:

@@ -61,6 +61,7 @@ class RemoteHub(MarketReader):
         self._boards = Boards(self.calendar)
         self._chains = Chains(self._chain_feed, self._ask_expiries, lambda: self.epoch)
         self._watched: dict[str, None] = {}  # symbols in order of watching
+        self.asked_for: set[str] = set()  # as `Hub.asked_for`
         self.source = RemoteSource(self._state, self._ask)
         for symbol in symbols:
             self._follow(check_symbol(symbol))
