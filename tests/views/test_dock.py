@@ -14,7 +14,7 @@ from workbench.views.docked import BoardTab, LadderTab
 from workbench.views.exposure import ExposureTab
 from workbench.views.ideas import IdeasView
 from workbench.views.models import Selection
-from workbench.views.risk import RiskTab
+from workbench.views.risk_tab import RiskTab
 from workbench.views.shelf import Shelf
 
 CALL = "O:SPY261120C00590000"
@@ -124,6 +124,21 @@ def test_structures_follow_symbol_and_expiry_and_a_saved_one_of_another_symbol_i
     tab._handle_msg({"do": "select", "value": CALL})
     assert selection.contract == CALL
     assert tab.colours == {}
+    tab.close()
+
+
+def test_what_is_picked_in_the_chain_becomes_a_structure(hub, tmp_path):
+    selection = Selection()
+    tab = RiskTab(hub, selection, Shelf(tmp_path))
+    tab.open()
+    assert tab.picked == ""
+    selection.select(CALL)
+    assert tab.picked == "590C 11/20"
+    selection.legs = [(CALL, 1), ("O:SPY261120C00600000", -1)]
+    assert tab.picked == "2 legs"
+    tab._handle_msg({"do": "picked"})
+    legs = tab._page.held[-1].structure.legs
+    assert [(leg.contract.symbol, leg.side, leg.qty) for leg in legs] == [(CALL, "buy", 1), ("O:SPY261120C00600000", "sell", 1)]
     tab.close()
 
 

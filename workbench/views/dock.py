@@ -14,7 +14,7 @@ from workbench.views.docked import BoardTab, LadderTab
 from workbench.views.exposure import ExposureTab
 from workbench.views.ideas import IdeasView
 from workbench.views.models import Selection
-from workbench.views.risk import RiskTab
+from workbench.views.risk_tab import RiskTab
 from workbench.views.shelf import Shelf
 
 

@@ -381,7 +381,7 @@ class Exposure {
     put("Net gamma by spot", at.curve)
     const columns = this.heat.columns
     const since = columns.length ? `, since ${columns[0].clock}` : ""
-    if (!this.isNarrow) put(`Net gamma through the session${since}`, [at.heat[0], at.heat[1] - (this.heatTop ? 170 : 0)])
+    if (!this.isNarrow) put(`${this.plot.clientWidth < COMPACT ? "Session" : "Net gamma through the session"}${since}`, [at.heat[0], at.heat[1] - (this.heatTop ? 170 : 0)])
     if (this.heatTop && at.heat[1] - at.heat[0] > 220) this.heatKey(ctx, at.heat[1] - 10)
     let x = at.bars[0] + 8
     this.tabs = []

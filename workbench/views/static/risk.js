@@ -26,7 +26,7 @@ class Page {
     this.answer = null
     this.slides = {}
     this.build()
-    for (const p of ["controls", "saved"]) model.on(p, () => this.draw())
+    for (const p of ["controls", "saved", ...(model.is_docked ? ["picked"] : [])]) model.on(p, () => this.draw())
     model.on("colours", () => this.colour())
     model.on("msg:custom", (event) => this.told(event?.data ?? event))
     this.resize = new ResizeObserver(() => this.fitWidth())
@@ -150,6 +150,11 @@ class Page {
     this.addLeg.title = "Add a leg beside the last one"
     this.addLeg.addEventListener("click", () => this.newLeg(false))
     this.addShares = node("button", "small", legsHead, "+ 100 shares")
+    if (this.model.is_docked) {
+      this.addPicked = node("button", "small", legsHead)
+      this.addPicked.title = "A structure of what is selected or picked in the chain"
+      this.addPicked.addEventListener("click", () => this.send("picked", true))
+    }
     this.addShares.addEventListener("click", () => this.send("add_leg", {symbol: this.model.controls.symbol, side: "buy", qty: 100}))
     this.legs = node("div", "legs", box)
     const savedHead = node("div", "head", box, "Saved")
@@ -242,6 +247,7 @@ class Page {
     put(this.spot, isHere ? fixed(a.spot, 2) : "–")
     put(this.move, isHere && a.asof ? `${a.asof}   IV ${pct(a.atm_iv)}   ±${fixed(a.move, 2)}` : "")
     this.move.title = "New York time of the chain, volatility at the money, expected move to this expiry"
+    if (this.addPicked) { put(this.addPicked, `+ ${this.model.picked}`); this.addPicked.style.display = this.model.picked ? "" : "none" }
     this.drawList()
     this.drawLegs()
     this.drawSaved()
