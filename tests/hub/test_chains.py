@@ -49,13 +49,14 @@ class ChainedSource(ScriptedSource):
 
     def chain(self, underlying: str, expiry: date) -> Chain:
         self.n_asked += 1
+        asof_ns = self.clock.now_ns()  # first: a test moves the clock last, so a chain as of a new moment tells what is new then
         if self.chain_failures:
             raise self.chain_failures.pop(0)
         rows = contract_rows(
             [OptionContract(underlying, expiry, r, Decimal(k)) for k in range(1, self.n_strikes + 1) for r in "CP"], CALENDAR
         )
         rows["bid"], rows["ask"], rows["ts_ns"], rows["open_interest"] = 1.0, 1.1, self.told_ns, 50.0
-        return make_chain(underlying, rows, spot=self.spot, spot_ts_ns=self.told_ns, asof_ns=self.clock.now_ns(), source="scripted")
+        return make_chain(underlying, rows, spot=self.spot, spot_ts_ns=self.told_ns, asof_ns=asof_ns, source="scripted")
 
     @property
     def contracts(self) -> set[str]:
@@ -66,11 +67,11 @@ def contract(strike: float, right: str = "C") -> str:
     return OptionContract("SPY", EXPIRY, right, Decimal(str(strike))).symbol
 
 
-def until(condition, timeout_s: float = 5.0) -> bool:
+def until(condition, timeout_s: float = 20.0) -> bool:
     deadline = monotonic_ns() + int(timeout_s * SEC)
-    while not condition() and monotonic_ns() < deadline:
+    while not (is_so := condition()) and monotonic_ns() < deadline:
         sleep_s(0.005)
-    return bool(condition())
+    return bool(is_so)  # as found: a moment later it may be otherwise, as when a chain is blank for a turn after a seek
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ def recorded(tmp_path, monkeypatch):
     recorder.start()
     spy = hub.symbols.intern("SPY")
     with hub.chain("SPY", EXPIRY) as reader:
-        assert reader.wait(5)
+        assert reader.wait(20)
         for minute in range(1, 4):
             source.spot, source.told_ns = 100.0 + minute, TEN + minute * MIN
             hub.on_trades(prints([(TEN + minute * MIN, 100.0 + minute, 100)], symbol_id=spy, first_sequence=minute))
@@ -76,7 +76,7 @@ def test_a_replay_of_the_day_has_the_chain_and_seeking_moves_it(recorded):
         assert source.info.has_chains
         assert hub.expiries("SPY") == (EXPIRY,)
         with hub.chain("SPY", EXPIRY) as reader:
-            assert reader.wait(5)
+            assert reader.wait(20)
             assert (reader.snapshot().rows["ts_ns"] == TEN + 3 * MIN).all() and len(reader.snapshot()) == 60
             assert until(lambda: any("snapshots of the chain only" in note for note in reader.snapshot().notes))
             source.seek(TEN + MIN + 30 * SEC)
