@@ -16,6 +16,11 @@ LABELS = """() => {
 }"""
 
 
+def read(hub):
+    """Return the chains that somebody reads."""
+    return [key for key, feed in hub._chains._feeds.items() if not feed.is_over]
+
+
 @pytest.fixture(scope="module")
 def still(serving, tmp_path_factory):
     with serving(tmp_path_factory.mktemp("tabs"), symbols=("SPY", "QQQ"), speed=1) as running:
@@ -37,6 +42,11 @@ def test_each_tab_opens_by_its_key_and_fits_its_column(still, page):
     assert "dock=structures" in page.page.url
     page.page.keyboard.press("g")
     page.page.wait_for_function("!location.search.includes('dock=')")
+    for _ in range(400):
+        if not read(still.engine.hub):
+            break
+        page.page.wait_for_timeout(25)
+    assert read(still.engine.hub) == []
 
 
 def test_levels_of_exposure_are_named_on_the_chart_apart_from_each_other_and_from_the_last_price(still, page):
@@ -75,6 +85,15 @@ def test_an_idea_is_asked_for_and_clicked(still, page):
     page.page.locator(".list tbody tr").first.click()
     page.wait(lambda shot: shot["symbol"].startswith("O:SPY") and "P00" in shot["symbol"])
     page.page.locator(".list tr.on").wait_for()
+    first = page.snapshot()["symbol"]
+    page.page.locator(".list tbody tr:not(.on)").first.click()
+    page.wait(lambda shot: shot["symbol"].startswith("O:SPY") and shot["symbol"] != first)
+    for _ in range(400):
+        if first not in still.engine.hub.watched():
+            break
+        page.page.wait_for_timeout(25)
+    assert first not in still.engine.hub.watched()
+    assert page.snapshot()["symbol"] in still.engine.hub.watched()
     page.page.get_by_text("Covered calls 0-DTE").click()
     page.page.wait_for_function("window.__workbench.ideas.answer?.mode === 'covered'", timeout=20_000)
     assert page.page.locator(".step").count() == 9

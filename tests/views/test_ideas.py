@@ -13,7 +13,7 @@ import pytest
 from tests.options.chains import ASOF, CALENDAR, DAY, chain_of
 from tests.stubs import ManualClock
 from tests.views.test_exposure import quoted
-from workbench.clock import monotonic_ns, sleep_s
+from workbench.clock import NS_PER_S, monotonic_ns, sleep_s
 from workbench.errors import RecordError, SourceError
 from workbench.options.filters import FunnelStep
 from workbench.types import BAR_DTYPE
@@ -101,6 +101,15 @@ def test_covered_calls_of_the_day_with_their_funnel(hub):
         assert row["breakeven"] == pytest.approx(row["spot"] - row["bid"])
         assert row["max_profit"] == pytest.approx(row["strike"] - row["spot"] + row["bid"])
     assert all(row["reasons"] for row in got["rows"] if row["status"] == "fail")
+
+
+def test_a_quote_that_stands_is_used_and_its_age_told(hub):
+    hub.snapshot.rows["ts_ns"][hub.snapshot.rows["strike"] == 600] -= 120 * NS_PER_S
+    rows = {row["strike"]: row["age_s"] for row in IdeasReading(hub).read(ask(min_delta="0", max_delta="1", budget_usd="5000"))["rows"]}
+    assert (rows[600.0], rows[605.0]) == (120, 0)
+    hub.snapshot.rows["ts_ns"][hub.snapshot.rows["strike"] == 600] -= 1000 * NS_PER_S
+    again = IdeasReading(hub).read(ask(min_delta="0", max_delta="1", budget_usd="5000"))["rows"]
+    assert 600.0 not in {row["strike"] for row in again}
 
 
 def test_nothing_that_fits_is_one_sentence_with_the_filter_that_took_the_last(hub):

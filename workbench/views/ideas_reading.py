@@ -21,16 +21,19 @@ from workbench.indicators import atr
 from workbench.options.clocks import TimeClock, days_to_expiry
 from workbench.options.filters import FunnelStep
 from workbench.options.priced import PricedChain, price_chain
+from workbench.options.quotes import QuoteLimits
 from workbench.options.rates import RateCurve
 from workbench.options.screen import CoveredCall, CoveredCallRules, screen_covered_calls
 from workbench.options.suggest import Known, Suggestion, Wish, suggest
 from workbench.sessions import to_ny
-from workbench.types import OptionContract
+from workbench.types import NS_PER_S, OptionContract
+from workbench.views.chain_grid import STANDING_S, as_of_its_quotes
 from workbench.views.exposure_reading import joined
 
 log = logging.getLogger(__name__)
 
 CLOCK = TimeClock.CAL365
+LIMITS = QuoteLimits(max_age_s=STANDING_S)  # as the chain view: a quote stands until it changes
 RATE = 0.0  # of the discount alone: each expiry's forward comes from its own quotes
 MOST_EXPIRIES = 8  # read at once
 MOST_ROWS = 20
@@ -101,11 +104,12 @@ class IdeasReading:
         if not told:
             reasons = dict.fromkeys(note for chain in chains for note in chain.notes)
             return {"status": "; ".join(reasons) or f"The chains of {ask.symbol} are loading.", "is_waiting": True}
-        chain = joined(told, n_missing=len(chains) - len(told))
-        priced = price_chain(chain, clock=CLOCK, rates=RateCurve.constant(RATE), calendar=self._hub.calendar)
+        chain = as_of_its_quotes(joined(told, n_missing=len(chains) - len(told)), now_ns)
+        priced = price_chain(chain, clock=CLOCK, rates=RateCurve.constant(RATE), calendar=self._hub.calendar, limits=LIMITS)
         answer = self._suggested(ask, priced) if isinstance(ask.wanted, Wish) else _screened(ask.wanted, priced)
         if len(fitting) > MOST_EXPIRIES:
             answer["notes"].insert(0, f"the nearest {MOST_EXPIRIES} of {len(fitting)} expiries were looked at")
+        _date(answer["rows"], priced, now_ns)
         spot = next((float(x) for x in priced.spot_usd if math.isfinite(x)), math.nan)
         self._seen, self._chains = seen, chains
         return {"symbol": ask.symbol, "spot": _known(spot), "asof": f"{to_ny(chain.asof_ns):%H:%M:%S}", **answer}
@@ -196,6 +200,14 @@ def _call(row: CoveredCall) -> dict[str, Any]:
     plain = {name: _known(value) if isinstance(value, float) else value for name, value in dataclasses.asdict(row).items()}
     contract = OptionContract.parse(row.symbol)
     return {**plain, "symbol": contract.symbol, "label": contract.label, "day": _day(contract.expiry), "reasons": list(row.reasons)}
+
+
+def _date(rows: list[dict[str, Any]], priced: PricedChain, now_ns: int) -> None:
+    """Add to each row how old its quote is [s]; None where that is not known."""
+    stamps = {f"O:{symbol}": ts_ns for symbol, ts_ns in zip(priced.rows["symbol"].tolist(), priced.rows["ts_ns"].tolist(), strict=True)}
+    for row in rows:
+        ts_ns = stamps[row["symbol"]]
+        row["age_s"] = max(0, round((now_ns - ts_ns) / NS_PER_S)) if ts_ns else None
 
 
 def _funnel(steps: Sequence[FunnelStep]) -> list[list[Any]]:

@@ -12,6 +12,7 @@ const FIELDS = {
     ["Days ≤", "Calendar days to expiry; 0: expires today", ["call_dte"]],
   ],
 }
+const OLD_S = 60                   // as the chain: from here on a quote is marked
 const SELECTS = [["sell_at", "Sold at", [["bid", "bid"], ["mid", "mid"]]], ["rank_by", "Ranked by", [["premium_yield", "yield"], ["ev", "expected value"], ["pop", "chance of profit"], ["strike", "strike"]]]]
 // heading, class, title, cell
 const BUY = [
@@ -185,9 +186,9 @@ class Ideas {
     for (const [text, cls, title] of columns) node("th", cls.replace("name", "").replace("strong", ""), tr, text).title = title
     node("th", "left", tr, this.isBuy ? "Checks" : "").title = this.isBuy ? "✓ passes, ! warns, ✕ fails, ? not known" : ""
     rows.forEach((r, i) => {
-      const line = node("tr", `${r.symbol === this.model.selected ? "on" : r === this.looked ? "chosen" : ""}${r.status === "fail" ? " failed" : ""}`, body)
+      const line = node("tr", `${r.symbol === this.model.selected ? "on" : r === this.looked ? "chosen" : ""}${r.status === "fail" ? " failed" : ""}${isOld(r) ? " stale" : ""}`, body)
       line.dataset.symbol = r.symbol
-      line.title = `${r.label}: select it`
+      line.title = `${r.label}: select it${isOld(r) ? `; its quote is ${age(r)}` : ""}`
       line.addEventListener("click", () => this.model.send_msg({do: "select", value: r.symbol}))
       if (this.isBuy) node("td", "rank", line, i + 1)
       for (const [, cls, , cell] of columns) {
@@ -208,6 +209,7 @@ class Ideas {
     const title = node("div", "title", this.detail, r.label)
     node("span", "", title, r.symbol === this.model.selected ? "selected" : this.isBuy ? "ranked first" : "first of the list")
     const facts = node("div", "facts", this.detail), fact = (name, value) => { const box = node("div", "fact", facts); node("span", "", box, name); node("b", "", box, value) }
+    if (isOld(r)) fact("Quote", age(r))
     if (!this.isBuy) return this.drawCall(r, fact)
     fact("Bid × ask", `${fixed(r.bid_usd, 2)} × ${fixed(r.ask_usd, 2)}`)
     fact("IV", `${pct(r.iv, 1)} %`)
@@ -268,6 +270,8 @@ function node(tag, cls, parent, text) {
   parent?.append(el)
   return el
 }
+function isOld(r) { return !(r.age_s <= OLD_S) }
+function age(r) { return r.age_s == null ? "of unknown age" : `${whole(r.age_s)} s old` }
 function mark(parent, verdict) { return node("span", `mark ${verdict}`, parent, MARKS[verdict]) }
 function pair(parent, items, on) {
   const root = node("div", "pair", parent), self = {root}
