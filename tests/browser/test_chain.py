@@ -48,3 +48,40 @@ def test_the_chain_has_a_page_of_its_own(served, page):
     page.open(f"{served.url}/chain?symbol=QQQ", charts=0)
     page.page.locator(".puts .bid").filter(has_text=".").first.wait_for()
     assert page.page.title() == "QQQ chain"
+
+
+RECORD = """
+window.__drawn = []
+const draw = CanvasRenderingContext2D.prototype.fillText
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+  if (this.canvas.className === "figures") window.__drawn.push([text, x, y, this.fillStyle])
+  return draw.apply(this, arguments)
+}
+"""
+# Cells in view whose text was drawn nowhere at their right edge; open interest stands still all day.
+NOT_DRAWN = """() => {
+  const dig = (root, css) => [...root.querySelectorAll(css), ...[...root.querySelectorAll("*")].flatMap((el) => el.shadowRoot ? dig(el.shadowRoot, css) : [])]
+  const canvas = dig(document, ".figures")[0].getBoundingClientRect(), near = (a, b) => Math.abs(a - b) < 1
+  const cells = dig(document, ".sheet .open_interest").filter((el) => el.textContent)
+  return [cells.length, cells.filter((el) => {
+    const at = el.getBoundingClientRect()
+    return !window.__drawn.some(([text, x, y]) => text === el.textContent && near(canvas.left + x, at.right - 4) && canvas.top + y > at.top && canvas.top + y < at.bottom)
+  }).length]
+}"""
+INK = """() => {
+  const dig = (root, css) => [...root.querySelectorAll(css), ...[...root.querySelectorAll("*")].flatMap((el) => el.shadowRoot ? dig(el.shadowRoot, css) : [])]
+  return getComputedStyle(dig(document, ".sheet .bid")[0]).webkitTextFillColor
+}"""
+
+
+def test_numbers_are_drawn_where_their_cells_stand_also_after_scrolling(served, page):
+    page.page.add_init_script(RECORD)
+    page.open(f"{served.url}/chain?symbol=SPY", charts=0)
+    page.page.locator(".calls .delta").filter(has_text="0.").first.wait_for()
+    page.page.wait_for_function(f"() => {{ const [n, missing] = ({NOT_DRAWN})(); return n > 20 && missing === 0 }}")
+    page.page.mouse.move(600, 400)
+    page.page.mouse.wheel(0, 900)
+    page.page.wait_for_function(f"() => {{ const [n, missing] = ({NOT_DRAWN})(); return n > 20 && missing === 0 }}")
+    assert page.evaluate(INK) == "rgba(0, 0, 0, 0)", "the cells' own texts are not seen a second time"
+    page.evaluate("document.documentElement.style.setProperty('--wb-muted', '#123456')")
+    page.page.wait_for_function("() => window.__drawn.some((one) => one[3] === '#123456')")
