@@ -22,6 +22,7 @@ from workbench.clock import WallClock  # noqa: E402
 from workbench.hub.hub import Hub  # noqa: E402
 from workbench.types import QUOTE_DTYPE, TRADE_DTYPE  # noqa: E402
 from workbench.views.matrix import Matrix  # noqa: E402
+from workbench.views.sockets import send_at_once  # noqa: E402
 
 AT_ONCE = 4  # symbols in one batch
 
@@ -68,6 +69,7 @@ def main() -> None:
         return matrix.shell
 
     server = pn.serve({"matrix": page}, port=0, address="127.0.0.1", show=False, start=False, verbose=False)
+    send_at_once(server._tornado)
     server.start()
     print(f"http://127.0.0.1:{server.port}", flush=True)
     server.io_loop.start()

@@ -25,6 +25,7 @@ from workbench.door.guests import GuestBook
 from workbench.door.headers import DESK_CSP, security_headers
 from workbench.door.roles import LOCAL, Caller
 from workbench.errors import DoorError
+from workbench.views.sockets import send_at_once
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def gate_of(application: Application) -> Gate:
         settings = Settings()
         gate = desk_gate(settings, settings.port)
         stand_before(application, gate)
+        send_at_once(application)
     return gate
 
 

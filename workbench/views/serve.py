@@ -35,6 +35,7 @@ from workbench.views.models import Selection
 from workbench.views.places import FullPage, shared_places
 from workbench.views.risk import RiskPage
 from workbench.views.shelf import Shelf, shared_shelf
+from workbench.views.sockets import send_at_once
 
 log = logging.getLogger(__name__)
 
@@ -239,6 +240,7 @@ def server(
     application = running._tornado
     application.websocket_origins.update(origin.partition("://")[2] for origin in gate.origins)  # as the gate: exact names
     guard.stand_before(application, gate)
+    send_at_once(application)
     return running
 
 
