@@ -1,6 +1,8 @@
 """The matrix page without a browser."""
 
-from workbench.views.matrix import Matrix
+from types import SimpleNamespace
+
+from workbench.views.matrix import IDLE_TURNS, Matrix
 from workbench.views.shelf import Shelf
 
 
@@ -57,3 +59,31 @@ def test_a_part_that_fails_is_counted_said_once_and_the_others_go_on(hub):
     matrix.tick()
     assert (matrix.errors, len(said), len(ticked)) == (2, 1, 2)
     assert "no quote today" in said[0]
+
+
+def test_a_turn_without_news_is_left_out_but_not_for_long(hub):
+    matrix, ticked = Matrix(hub), []
+    matrix.tick = lambda: ticked.append(1)
+    hub.tape = SimpleNamespace(n_trades=0, n_quotes=0)
+    matrix.turn()
+    assert len(ticked) == 1
+    matrix.turn()
+    assert len(ticked) == 1
+    hub.tape.n_quotes += 1
+    matrix.turn()
+    assert len(ticked) == 2
+    hub.tape.n_trades += 1
+    matrix.turn()
+    assert len(ticked) == 3
+    for _ in range(IDLE_TURNS):
+        matrix.turn()
+    assert len(ticked) == 4
+
+
+def test_of_a_hub_that_counts_nothing_every_turn_is_one(hub):
+    matrix, ticked = Matrix(hub), []
+    matrix.tick = lambda: ticked.append(1)
+    assert not hasattr(hub, "tape")
+    matrix.turn()
+    matrix.turn()
+    assert len(ticked) == 2

@@ -19,6 +19,7 @@ from workbench.views import theme
 from workbench.views.dock import DockView
 from workbench.views.health_strip import HealthStrip
 from workbench.views.models import Selection
+from workbench.views.turns import every
 
 STATIC = Path(__file__).parent / "static"
 TURN_MS = 100
@@ -55,7 +56,7 @@ class AppPage(JSComponent):
     def start(self) -> None:
         """Open the view and tick until the session ends."""
         self.view.open()
-        callback = pn.state.add_periodic_callback(self.tick, period=TURN_MS)
+        callback = every(TURN_MS, self.tick)
         pn.state.on_session_destroyed(lambda _: (callback.stop(), self.view.close()))
 
     def tick(self) -> None:

@@ -28,7 +28,7 @@ from workbench.views.prints import PrintReader
 
 STATIC = Path(__file__).parent / "static"
 FACTS_EVERY_NS = 500 * NS_PER_MS  # of the market's clock, or of turns where it stands still
-FACTS_TURNS = 20
+FACTS_TURNS = 40
 
 
 class Ladder(JSComponent):

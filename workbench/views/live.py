@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-MOST_UNPAINTED = 3
+MOST_UNPAINTED = 6  # the page tells every third
 
 
 class Pace:

@@ -15,6 +15,7 @@ import panel as pn
 import param
 from panel.custom import Child, JSComponent
 
+from workbench.clock import NS_PER_MS, monotonic_ns
 from workbench.errors import StoreError, SymbolError, WorkbenchError
 from workbench.types import check_symbol
 from workbench.views import theme
@@ -27,12 +28,14 @@ from workbench.views.ladder import Ladder
 from workbench.views.marks import LadderModel
 from workbench.views.models import LookModel, WatchlistModel, normal_symbol
 from workbench.views.shelf import Shelf
+from workbench.views.turns import every
 
 log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
-FRAME_MS = 25  # a quote waits half of it on average; turns without news cost next to nothing
-HEALTH_EVERY = 10  # frames
+TURN_MS = 12  # a quote waits half of it on average; a turn without news costs next to nothing
+IDLE_TURNS = 3  # so often a turn without news is one all the same: what is not quotes moves too
+HEALTH_EVERY_NS = 250 * NS_PER_MS
 
 
 class MatrixShell(JSComponent):
@@ -70,7 +73,8 @@ class Matrix:
     def __init__(self, hub: Any, shelf: Shelf | None = None, query: Mapping[str, str] | None = None) -> None:
         """`query` is what the address asks for: symbol, theme."""
         self.hub, self.shelf, query = hub, shelf or Shelf(None), query or {}
-        self.errors = self._turn = 0
+        self.errors = self._idle = self._health_ns = 0
+        self._seen: tuple[int, int] | None = None  # prints and quotes that the hub had at the last turn
         self._last_error = ""
         self._callback: Any = None
         self.listed = WatchlistModel(symbols=kept_board(hub, self.shelf))
@@ -94,7 +98,7 @@ class Matrix:
 
     def start(self) -> None:
         """Begin to tick in the present session, until it ends."""
-        self._callback = pn.state.add_periodic_callback(self.tick, period=FRAME_MS)
+        self._callback = every(TURN_MS, self.turn)
         pn.state.on_session_destroyed(lambda _: self.stop())
 
     def stop(self) -> None:
@@ -106,13 +110,22 @@ class Matrix:
         self.board.stop()
         self.contracts.show(())
 
+    def turn(self) -> None:
+        """Tick when something was quoted or traded since the last tick, and now and then without."""
+        tape = getattr(self.hub, "tape", None)  # a hub elsewhere has none
+        seen = None if tape is None else (tape.n_trades, tape.n_quotes)
+        self._idle += 1
+        if seen is None or seen != self._seen or self._idle >= IDLE_TURNS:
+            self._seen, self._idle = seen, 0
+            self.tick()
+
     def tick(self) -> None:
         """Bring every part up to date."""
-        self._turn += 1
         with pn.io.unlocked():
             self._guarded(self.ladder.tick)
             self._guarded(self.board.tick)
-            if self._turn % HEALTH_EVERY == 1:
+            if monotonic_ns() - self._health_ns >= HEALTH_EVERY_NS:
+                self._health_ns = monotonic_ns()
                 self._guarded(self.strip.tick)
 
     def _guarded(self, work: Callable[[], Any]) -> None:

@@ -34,6 +34,10 @@ WRITE_SIDE = {name for name in dir(Hub) if name.startswith("on_")} | {
     "applied_ns",
     "latency",
     "cross_check",
+    "try_out",
+    "end_trial",
+    "is_heard_of",
+    "refused",
 }
 
 

@@ -1,5 +1,6 @@
 // The quote board's page: one line a symbol, painted cell by cell once a frame; sorting is this page's own business, order is the list's.
 
+const SAY_EVERY = 3                // messages painted until the server is told so: it answers each word, and sends nothing meanwhile
 const COLUMNS = [
   {key: "symbol", title: "Symbol", cls: "sym"},
   {key: "bid_size", title: "Bid sz", cls: "num size", text: (v) => size(v.bid_size)},
@@ -120,7 +121,7 @@ class Board {
       this.dirty.clear()
       if (this.sort && this.sort.key !== "symbol") this.order()
       this.painted += 1
-      if (this.newest !== this.said && this.root.isConnected) this.model.send_msg({do: "painted", n: this.said = this.newest})
+      if (this.newest >= (this.said ?? 0) + SAY_EVERY && this.root.isConnected) this.model.send_msg({do: "painted", n: this.said = this.newest})
       this.onPainted?.()
     })
   }

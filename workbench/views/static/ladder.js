@@ -3,6 +3,7 @@
 
 const PARTS = 10000                // of a dollar: every price here is a whole number of them
 const ROW = 22
+const SAY_EVERY = 3                // messages painted until the server is told so: it answers each word, and sends nothing meanwhile
 const OLD = new Set(["STALE", "DEGRADED", "REFUSED", "STARTING"])
 const TAGS = {order: "", average: "avg", take_profit: "TP", stop: "SL", break_even: "BE"}
 const NAMES = {order: "Working order", average: "Average price", take_profit: "Take-profit", stop: "Stop", break_even: "Break-even"}
@@ -105,7 +106,7 @@ class Ladder {
       this.frame = 0
       this.paint()
       this.painted += 1
-      if (this.newest !== this.said && this.root.isConnected) this.model.send_msg({do: "painted", n: this.said = this.newest})
+      if (this.newest >= (this.said ?? 0) + SAY_EVERY && this.root.isConnected) this.model.send_msg({do: "painted", n: this.said = this.newest})
       this.onPainted?.()
     })
   }
