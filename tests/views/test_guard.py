@@ -160,7 +160,7 @@ def test_with_a_certificate_the_desk_speaks_tls_and_its_cookies_say_so(password_
 
 
 @pytest.mark.browser
-def test_a_person_logs_in_sees_the_desk_without_a_complaint_and_leaves(desk, playwright_driver, chromium, chromium_flags):
+def test_a_person_logs_in_sees_the_desk_without_a_complaint_and_leaves(desk, password_file, playwright_driver, chromium, chromium_flags):
     browser = playwright_driver.chromium.launch(executable_path=chromium, args=list(chromium_flags))
     try:
         tab, complaints = browser.new_page(), []
@@ -171,6 +171,12 @@ def test_a_person_logs_in_sees_the_desk_without_a_complaint_and_leaves(desk, pla
         tab.click("button")
         tab.get_by_role("alert").wait_for()
         assert tab.get_by_role("alert").inner_text() == "Name or password is wrong."
+        kept = password_file.read_bytes()
+        password_file.write_text("{")
+        tab.fill("#password", PASSWORD)
+        tab.click("button")
+        tab.get_by_text("Nobody can log in: the password file can't be read.").wait_for()
+        password_file.write_bytes(kept)
         tab.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.fill("#password", PASSWORD)

@@ -9,14 +9,18 @@ import asyncio
 import base64
 import hashlib
 import html
+import logging
 from pathlib import Path
 
 from tornado.web import RequestHandler
 
 from workbench.door.guests import COOKIE, SESSION_S, Refused
 from workbench.door.roles import Caller, Role
+from workbench.errors import ConfigError
 from workbench.views import theme
 from workbench.views.guard import LOGIN, LOGOUT, ask_of, gate_of
+
+log = logging.getLogger(__name__)
 
 CSS = (Path(__file__).parent / "static" / "login.css").read_text(encoding="utf-8")
 _MARK = (
@@ -91,7 +95,12 @@ class LoginHandler(_Page):
         name, password = self.get_body_argument("name", ""), self.get_body_argument("password", "", strip=False)
         goal = safe_next(self.get_body_argument("next", "/"))
         where = gate.address_of(ask_of(self.request))
-        found = await asyncio.to_thread(gate.book.log_in, name, password, where)
+        try:
+            found = await asyncio.to_thread(gate.book.log_in, name, password, where)
+        except ConfigError as error:
+            log.warning("log-in from %s: %s", where, error)
+            self._form(goal, "Nobody can log in: the password file can't be read. The workbench's log says why.", name, 503)
+            return
         if isinstance(found, Refused):
             self._refuse(found, goal, name)
             return
