@@ -6,6 +6,7 @@ Order of a run: plain tests, then browser tests, then benches, so that nothing e
 from __future__ import annotations
 
 import base64
+import faulthandler
 import ipaddress
 import os
 import shutil
@@ -49,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what the tests wrote."""
     shutil.rmtree(config.stash[_WORLD], ignore_errors=True)
+    faulthandler.dump_traceback_later(120)  # a thread that does not end keeps the process: say which
 
 
 _WORLD = pytest.StashKey[Path]()
