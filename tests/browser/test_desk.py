@@ -117,7 +117,7 @@ def test_the_address_follows_what_is_shown(served, page):
     page.page.keyboard.press("/")
     page.page.keyboard.type("aapl\n")
     page.wait(lambda shot: shot["symbol"] == "AAPL")
-    assert "symbol=AAPL&tf=1m" in page.page.url
+    page.page.wait_for_url(lambda url: "symbol=AAPL&tf=1m" in url)
 
 
 def test_an_unknown_symbol_is_answered_with_one_sentence(served, page):

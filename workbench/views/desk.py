@@ -29,6 +29,7 @@ from workbench.views.models import ChartModel, LookModel, Selection, WatchlistMo
 from workbench.views.notes import unfit_timeframes
 from workbench.views.shelf import Shelf
 from workbench.views.studies import parse_study
+from workbench.views.turns import every
 from workbench.views.watchlist import Watchlist
 
 log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ class Desk:
 
     def start(self) -> None:
         """Begin to tick in the present session, until it ends."""
-        self._callback = pn.state.add_periodic_callback(self.tick, period=FRAME_MS)
+        self._callback = every(FRAME_MS, self.tick)
         pn.state.on_session_destroyed(lambda _: self.stop())
 
     def stop(self) -> None:
