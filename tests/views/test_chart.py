@@ -1,6 +1,7 @@
 """The chart without a browser: what its sources hold always equals what the hub has."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from bokeh.models import ColumnDataSource
 from fake_hub import random_bars
 
+from tests.stubs import TEN, live
+from workbench.errors import HistoryError
 from workbench.types import TIMEFRAMES
-from workbench.views.chart import FIRST_BARS, MAX_UNSEEN, CandleChart
+from workbench.views.chart import FIRST_BARS, MAX_UNSEEN, CandleChart, _read_older
 from workbench.views.labels import decimals_of, label_of, short_label
 from workbench.views.models import ChartModel, LookModel
 
@@ -391,3 +394,17 @@ def test_a_chart_that_stood_empty_for_long_shows_the_bars_that_come_at_last(char
     chart.tick()
     assert chart.meta["state"] == "ready"
     assert_equals_hub(chart, hub, "SPY", "5m")
+
+
+def test_a_chart_that_waits_for_history_lets_go_when_the_hub_stops():
+    hub, source, _ = live()
+    source.fail = [HistoryError("away")] * 50  # tried again and again
+    hub.start()
+    hub.watch("SPY")
+    with ThreadPoolExecutor(1) as pool:
+        older = pool.submit(_read_older, hub, "SPY", "5m", TEN, 1, lambda: True)
+        assert hub.health("SPY").backfilling
+        assert not wait([older], 0.5).done
+        hub.stop()
+        assert hub.health("SPY").backfilling == 0
+        assert str(older.exception(10)) == "away"  # asked once more, and told

@@ -428,7 +428,7 @@ class Hub(MarketReader):
         if symbol is not None:
             trade = self.last_trade(symbol)
             last_ns = None if trade is None else trade.ts_event
-        reading = writer.backfiller.due(symbol)
+        reading = writer.backfiller.due(symbol) if self._stopped_ns is None else 0  # who waits for it would wait for ever
         overdue = writer.gaps.overdue(now_ns - OVERDUE_NS, symbol)
         bell_ns = int(self.calendar.sessions["open"][self.calendar.latest(now_ns)])
         quiet_since = max(event_ns or 0, writer.status.ts_ns, bell_ns) if writer.watched else None

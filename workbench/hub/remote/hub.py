@@ -253,4 +253,4 @@ class RemoteHub(MarketReader):
         mode = {LinkState.REFUSED: Mode.REFUSED, LinkState.CONNECTING: Mode.STARTING, LinkState.STOPPED: Mode.STALE}.get(
             link.state, Mode.STALE if away_s > STALE_AFTER_S else Mode.DEGRADED
         )
-        return replace(told, mode=mode, reason=link.reason)
+        return replace(told, mode=mode, reason=link.reason, backfilling=0)  # of what it reads there, nothing is known
