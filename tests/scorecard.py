@@ -43,6 +43,7 @@ ROWS = (
     Row("pricing-mpmath", "random contracts against mpmath: price, greeks, implied volatility", 1_000, 1_000_000),
     Row("exposure", "generated chains against each law of gamma exposure", 50, 10_000),
     Row("volume-profile", "generated bars against each law of volume profiles", 100, 10_000),
+    Row("throttle", "random bursts of orders: never more than N in any window, wherever it begins", 300, 10_000),
     Row("calendar", "years in which every minute agrees with the exchange calendar", 18, 18),
     Row("schema", "generated requests to every route: no server error, answers as documented, none over 2 s", 150, 5_000),
     Row("hostile", "hostile requests refused", 60, 60),
