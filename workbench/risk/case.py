@@ -167,7 +167,9 @@ class Case:
     def _least_with_held(self, name: str, legs: tuple[Holding, ...]) -> Decimal:
         one = self.book.underlyings.get(name, Underlying())
         bare = [leg for order in one.orders if not worst_of(order).has_bottom for leg in order]
-        before, after = worst_of((*one.positions, *bare)), worst_of((*one.positions, *bare, *legs))
+        closing = [leg for leg in self.holdings if leg not in legs]  # an order fills whole: what it closes is free again
+        base = [*one.positions, *bare, *split(closing).get(name, ())]
+        before, after = worst_of(base), worst_of([*base, *legs])
         if not after.has_bottom:
             raise Missing(f"the loss has no bottom: nothing covers {after.uncovered_shares} shares of {name}")
         return after.value_usd - before.value_usd
