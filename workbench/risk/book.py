@@ -94,6 +94,13 @@ class Book:
         """Symbols of orders whose fate is not known."""
         return frozenset(symbol for order in self.working if order.is_unknown for symbol, _ in order.legs)
 
+    def risk_of(self, underlying: str) -> Decimal:
+        """Return what an underlying can lose, 0 for one on which there is nothing; Missing where it is not known or has no bottom."""
+        risk = self.at_risk.get(underlying, AtRisk())
+        if risk.usd is None:
+            raise Missing(risk.missing or f"the loss on {underlying} has no bottom")
+        return risk.usd
+
 
 def book_of(positions: Iterable[Position], working: Iterable[Working], instruments: Mapping[str, Instrument]) -> Book:
     """Return the book. What is not known of a symbol is not known of the sums it is part of, and denied when a rule asks."""
@@ -126,14 +133,15 @@ def at_risk_usd(one: Underlying, instruments: Mapping[str, Instrument]) -> Decim
     for legs in one.orders:
         alone = worst_of(legs)
         if alone.has_bottom:
-            apart += max(_value(legs, instruments) - alone.value_usd, ZERO)
+            apart += max(value_of(legs, instruments) - alone.value_usd, ZERO)
         else:
             together += legs
     worst = worst_of(together)
-    return apart + max(_value(together, instruments) - worst.value_usd, ZERO) if worst.has_bottom else None
+    return apart + max(value_of(together, instruments) - worst.value_usd, ZERO) if worst.has_bottom else None
 
 
-def _value(holdings: Iterable[Holding], instruments: Mapping[str, Instrument]) -> Decimal:
+def value_of(holdings: Iterable[Holding], instruments: Mapping[str, Instrument]) -> Decimal:
+    """Return what holdings are worth at the middle of their quotes, below 0 for what is owed [USD]."""
     return sum((qty * terms_of(symbol).multiplier * mid_of(symbol, instruments.get(symbol)) for symbol, qty in holdings), ZERO)
 
 

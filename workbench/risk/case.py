@@ -6,12 +6,12 @@ from decimal import Decimal
 from functools import cached_property
 
 from workbench.orders import Leg, OrderIntent
-from workbench.risk.book import Book, Underlying, at_risk_usd, per_unit, split
+from workbench.risk.book import Book, Underlying, at_risk_usd, per_unit, split, value_of
 from workbench.risk.instrument import mid_of, quote_of, terms_of
 from workbench.risk.known import ZERO, Missing, instant, positive
 from workbench.risk.limits import LimitSet
 from workbench.risk.view import Session, View
-from workbench.risk.worst import Holding, worst_of
+from workbench.risk.worst import Holding, Worst, worst_of
 
 
 class Case:
@@ -20,6 +20,8 @@ class Case:
     def __init__(self, intent: OrderIntent, view: View, limits: LimitSet | None, now_ns: int) -> None:
         self.intent, self.view, self.limits = intent, view, limits
         self._now_ns = now_ns
+        self._worst: dict[tuple[Holding, ...], Worst] = {}  # legs -> their worst, once asked for
+        self._at_risk: dict[str, Decimal] = {}  # underlying -> what it can lose with this order, once asked for
 
     @cached_property
     def now_ns(self) -> int:
@@ -152,6 +154,12 @@ class Case:
 
     # -- what it can lose --------------------------------------------------------------------------------------------------------
 
+    def worst(self, legs: tuple[Holding, ...]) -> Worst:
+        """Return the worst of legs by themselves."""
+        if legs not in self._worst:
+            self._worst[legs] = worst_of(legs)
+        return self._worst[legs]
+
     @cached_property
     def loss_usd(self) -> Decimal:
         """The most that the opening legs can lose, 0 or more. Missing where there is no most.
@@ -160,7 +168,7 @@ class Case:
         """
         least = ZERO
         for name, legs in split((leg.symbol, self.signed(leg)) for leg in self.opening_legs).items():
-            alone = worst_of(legs)
+            alone = self.worst(legs)
             least += alone.value_usd if alone.has_bottom else self._least_with_held(name, legs)
         return max(self.cost_usd - least, ZERO)
 
@@ -176,10 +184,16 @@ class Case:
 
     def at_risk_usd(self, name: str) -> Decimal:
         """Return what an underlying can lose with this order filled and everything that works; Missing where there is no most."""
-        one = self.book.underlyings.get(name, Underlying())
-        legs = split(self.holdings).get(name)
-        orders = one.orders if legs is None else (*one.orders, legs)
-        usd = at_risk_usd(Underlying(one.positions, orders), self.view.instruments)
+        if name not in self._at_risk:
+            self._at_risk[name] = self._at_risk_usd(name)
+        return self._at_risk[name]
+
+    def _at_risk_usd(self, name: str) -> Decimal:
+        one, legs = self.book.underlyings.get(name, Underlying()), split(self.holdings)[name]
+        alone = self.worst(legs)
+        if alone.has_bottom:
+            return self.book.risk_of(name) + max(value_of(legs, self.view.instruments) - alone.value_usd, ZERO)
+        usd = at_risk_usd(Underlying(one.positions, (*one.orders, legs)), self.view.instruments)
         if usd is None:
             raise Missing(f"the loss on {name} has no bottom")
         return usd

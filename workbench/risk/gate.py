@@ -10,29 +10,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from workbench.orders import OrderIntent
 from workbench.risk.case import Case
 from workbench.risk.known import Missing
 from workbench.risk.limits import LIMITS, LimitSet, Unit
-from workbench.risk.rules import RULES, Measure, Rule
+from workbench.risk.rules import RULES, Measure, Rule, Test
 from workbench.risk.view import View
 
 Outcome = Literal["passed", "denied", "off", "exempt"]
 _EXACT = Context(prec=60)  # digits: sums and products of amounts are exact, shares far finer than any limit
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One rule's answer: what it saw, its limit, and a sentence for the trader. None: no number, or not known."""
+class Verdict(NamedTuple):
+    """One rule's answer, with what it saw and its limit. None: no number, or not known. A tuple, since forty are made for a decision."""
 
     code: str
     outcome: Outcome
-    sentence: str
+    what: str  # was judged, or stood in the way
     seen: Decimal | None = None
     limit: Decimal | None = None
     limit_name: str = ""  # field of LimitSet
+    test: Test | None = None  # what `seen` has to be to `limit`
+
+    @property
+    def sentence(self) -> str:
+        """For the trader."""
+        if self.seen is None or self.limit is None:
+            return f"denied: {self.what}" if self.outcome == "denied" else self.what
+        unit = LIMITS[self.limit_name].unit
+        return f"{self.what}: {_shown(self.seen, unit)}; allowed: {self.test} {_shown(self.limit, unit)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +90,26 @@ def _verdict(rule: Rule, case: Case, *, is_closing: bool) -> Verdict:
     try:
         return _measured(rule, limit, case) if isinstance(rule, Measure) else _stated(rule, limit, case)
     except Missing as what:
-        return Verdict(rule.code, "denied", f"denied: {what}", None, limit, rule.limit)
+        return Verdict(rule.code, "denied", str(what), None, limit, rule.limit)
 
 
 def _not_set(rule: Rule) -> Verdict:
     if LIMITS[rule.limit].unset == "off":
         return Verdict(rule.code, "off", f"{rule.limit} is not set: the rule is off", limit_name=rule.limit)
-    return Verdict(rule.code, "denied", f"denied: {rule.limit} is not set, and nothing is opened without it", limit_name=rule.limit)
+    return Verdict(rule.code, "denied", f"{rule.limit} is not set, and nothing is opened without it", limit_name=rule.limit)
 
 
 def _measured(rule: Measure, limit: Decimal | None, case: Case) -> Verdict:
     assert limit is not None
     seen = rule.seen(case)
     is_allowed = seen < limit if rule.test == "below" else seen >= limit if rule.test == "at least" else seen <= limit
-    unit = LIMITS[rule.limit].unit
-    sentence = f"{rule.what}: {_shown(seen, unit)}; allowed: {rule.test} {_shown(limit, unit)}"
-    return Verdict(rule.code, "passed" if is_allowed else "denied", sentence, seen, limit, rule.limit)
+    return Verdict(rule.code, "passed" if is_allowed else "denied", rule.what, seen, limit, rule.limit, rule.test)
 
 
 def _stated(rule: Rule, limit: Decimal | None, case: Case) -> Verdict:
     assert not isinstance(rule, Measure)
     wrong = rule.wrong(case)
-    return Verdict(rule.code, "denied" if wrong else "passed", f"denied: {wrong}" if wrong else rule.what, None, limit, rule.limit)
+    return Verdict(rule.code, "denied" if wrong else "passed", wrong or rule.what, None, limit, rule.limit)
 
 
 def _shown(value: Decimal, unit: Unit) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from workbench.orders import Leg
-from workbench.risk.book import DOLLAR_DELTA, AtRisk
+from workbench.risk.book import DOLLAR_DELTA
 from workbench.risk.case import Case
 from workbench.risk.known import ZERO, Missing, flag, instant, number
 from workbench.risk.limits import LIMITS
@@ -200,13 +200,7 @@ def _sector_usd(case: Case, underlying: str) -> Decimal:
     sector = sectors[underlying]
     own = sum((case.at_risk_usd(name) for name in case.underlyings if sectors.get(name, sector) == sector), ZERO)
     others = [name for name in case.book.at_risk if name not in case.underlyings and sectors.get(name, sector) == sector]
-    return own + sum((_known_risk(name, case.book.at_risk[name]) for name in others), ZERO)
-
-
-def _known_risk(name: str, risk: AtRisk) -> Decimal:
-    if risk.usd is None:
-        raise Missing(risk.missing or f"the loss on {name} has no bottom")
-    return risk.usd
+    return own + sum((case.book.risk_of(name) for name in others), ZERO)
 
 
 def direction_pct(case: Case) -> Decimal:
