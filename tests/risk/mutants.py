@@ -36,7 +36,21 @@ FIRST = {  # module -> the tests that are asked first
     "case": "loss", "rules": "rules", "gate": "gate", "known": "rules",
 }  # fmt: skip
 TESTS = ("rules", "loss", "gate", "limits", "kill", "throttle", "worst")
-EQUIVALENT: dict[tuple[str, str, str], str] = {}  # (module, line of code, mutation) -> why nothing can tell it from the original
+
+_EQUAL = "what is equal is no change, and never comes here"
+_LOOSER = "return new > old if limit.is_ceiling else new < old"
+_ENDS = "ends = sorted({terms.expiry for terms, qty in parts if terms.expiry is not None and qty < 0})"
+_BEFORE = "before = sum((qty for order in orders for symbol, qty in order.legs if symbol == leg.symbol and qty * added > 0), ZERO)"
+_WITHIN = "return held * added < 0 and abs(before + added) <= abs(held)"
+EQUIVALENT = {  # (module, line of code, mutation) -> why nothing can tell it from the original
+    ("limits", _LOOSER, "Gt to GtE"): _EQUAL,
+    ("limits", _LOOSER, "Lt to LtE"): _EQUAL,
+    ("worst", _ENDS, "Lt to LtE"): "what nets to 0 is left out before",
+    ("case", _BEFORE, "Gt to GtE"): "a leg of 0 adds 0",
+    ("case", _BEFORE, "Mult to Div"): "only the sign is looked at, and no order adds 0",
+    ("case", _WITHIN, "Lt to LtE"): "where nothing is held, nothing above 0 is within it",
+    ("case", _WITHIN, "Mult to Div"): "only the sign is looked at, and no order adds 0",
+}
 
 COMPARE = {
     ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt), ast.Eq: (ast.NotEq,),

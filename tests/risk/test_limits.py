@@ -98,6 +98,14 @@ def test_what_loosens(name, old, new, is_looser):
     assert changes(before, before) == ()
 
 
+@pytest.mark.parametrize("name", LIMITS)
+def test_which_limits_allow_more_when_they_are_raised(name):
+    floors = {"duplicate_window_s", "stop_distance_min_pct", "no_trade_first_min", "no_trade_last_min", "vix_min", "realised_vol_min_pct"}
+    for low, high in ((0, 1), (7, 8)):
+        (up,), (down,) = changes(limits(**{name: low}), limits(**{name: high})), changes(limits(**{name: high}), limits(**{name: low}))
+        assert (up.is_looser, down.is_looser) == (name not in floors, name in floors)
+
+
 def test_a_tightening_holds_at_once(calendar):
     after = revised(BASE, {"max_contracts": D(5)}, now_ns=FRIDAY, calendar=calendar, expires_ns=None)
     assert after == replace(BASE, max_contracts=D(5), effective_ns=FRIDAY)

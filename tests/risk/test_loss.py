@@ -28,6 +28,7 @@ FREE = limits(stop_distance_min_pct=None, stop_distance_max_pct=None)
 TRIPPED = KillState(Tripped(1, "ann", "runaway"))
 BUY, SELL = (Leg(CALL, "buy"),), (Leg(CALL, "sell"),)
 CLOSE, COVER = (Leg(CALL, "sell", effect="close"),), (Leg(CALL, "buy", effect="close"),)
+MSFT_CALL = "O:MSFT261218C00400000"
 ROLL = (Leg(CALL, "sell", effect="close"), Leg(LATER, "buy"))
 
 
@@ -81,6 +82,7 @@ def test_a_call_against_shares_loses_nothing_more():
     assert seen("MAX_LOSS_PER_TRADE", order(SELL), shares, [other]).outcome == "denied"  # the shares are spoken for
     bounded = Working("w", ((CALL, D(-1)), (HIGHER, D(1))))
     assert seen("MAX_LOSS_PER_TRADE", order(SELL), shares, [bounded]).seen == 0
+    assert seen("MAX_LOSS_PER_TRADE", order(SELL), [*shares, Position(PUT, D(-1))]).seen == 0
     put = Working("w", ((PUT, D(1)),))
     assert seen("MAX_LOSS_PER_TRADE", order(SELL), shares, [put]).seen == 0
 
@@ -155,13 +157,26 @@ def test_two_signals_do_not_both_find_the_same_room():
         (order((Leg(PUT, "sell", effect="close"),), 1), [(PUT, 1), (LOWER, -1)], [], False),
         (order((Leg(LOWER, "buy", effect="close"),), 1, "1.00"), [(PUT, 1), (LOWER, -1)], [], True),
         (order(ROLL, 1, "1.00"), [(CALL, 1)], [], False),
+        (order((Leg("AAPL", "buy", effect="close"),), "0.4", "200.00"), [("AAPL", "0.5")], [], False),
+        (
+            order((Leg(CALL, "sell", effect="close"), Leg(MSFT_CALL, "sell", effect="close")), 1, "-6.00"),
+            [(CALL, 1), (HIGHER, -1), (MSFT_CALL, 1)],
+            [],
+            False,
+        ),
+        (
+            order((Leg(CALL, "sell", effect="close"), Leg(MSFT_CALL, "sell", effect="close")), 1, "-6.00"),
+            [(CALL, 1), (MSFT_CALL, 1)],
+            [],
+            True,
+        ),
     ],
 )
 def test_what_closes_and_what_only_says_so(intent, positions, working, is_closing):
     held = [Position(symbol, D(qty)) for symbol, qty in positions]
     orders = [Working(name, ((symbol, D(qty)),), is_opening=False) for name, symbol, qty in working]
     decision = decide(intent, view(held, orders, kill=TRIPPED), FREE)
-    assert decision.is_closing == is_closing
+    assert decision.is_closing is is_closing
     assert ("KILLED" in decision.codes) != is_closing
 
 
@@ -173,7 +188,7 @@ def test_of_two_orders_of_which_one_can_fill_the_other_takes_no_room():
 
 
 def test_whether_it_closes_is_not_known_without_a_book_or_terms():
-    assert not decide(order(CLOSE), view(book=None)).is_closing
+    assert decide(order(CLOSE), view(book=None)).is_closing is False
     odd = "O:AAPL1261218C00200000"
     adjusted = order((Leg(odd, "sell", effect="close"),), 1, limit=None)
     assert not decide(adjusted, view([Position(odd, D(1))])).is_closing

@@ -28,9 +28,11 @@ from tests.risk.world import (
 )
 from workbench.orders import Leg
 from workbench.risk.book import Position, Working
+from workbench.risk.case import Case
 from workbench.risk.kill import KillState, Tripped
-from workbench.risk.limits import LIMITS
-from workbench.risk.rules import RULES, Measure, table
+from workbench.risk.known import Missing, flag, instant, number, positive
+from workbench.risk.limits import LARGEST, LIMITS
+from workbench.risk.rules import RULES, Measure, State, table
 from workbench.risk.view import NoTrade, Persona, Recent, Regime, Session, Strategy
 
 VERTICAL = (Leg(CALL, "buy"), Leg(HIGHER, "sell"))
@@ -339,8 +341,30 @@ def test_what_a_persona_may():
     assert codes(order(), view(persona=Persona("bob", may_open=True))) == ""
     assert codes(order(), view(persona=Persona("bob"))) == "PERSONA"
     assert codes(order(), view(persona=replace(no_sales, underlyings=frozenset({"AAPL", "SPY"})))) == ""
+    assert codes(order(), view(persona=replace(no_sales, underlyings=frozenset({"AAPL"})))) == ""
     said = decide(order(), view(persona=replace(no_sales, underlyings=frozenset({"SPY"})))).denials[0].sentence
     assert said == "denied: bob may not trade AAPL"
+
+
+@pytest.mark.parametrize("origin", ["ticket", "orb"])
+def test_a_state_that_holds_has_nothing_to_say(origin):
+    case = Case(order(origin=origin), view(), limits(), NOW)
+    assert {rule.wrong(case) for rule in RULES if isinstance(rule, State)} == {""}
+
+
+def test_the_edges_of_what_is_a_number():
+    assert number("x", LARGEST) == LARGEST
+    assert number("x", -LARGEST) == -LARGEST
+    assert number("x", D("-0.5"), least=D("-0.5")) == D("-0.5")
+    assert positive("x", D("0.5")) == D("0.5")
+    assert instant("x", 1) == 1
+    assert flag("x", False) is False
+    for bad, said in ((D(0), "x is 0, and has to be above 0"), (D(-1), "x is -1, and has to be above 0"), (None, "x is not known")):
+        with pytest.raises(Missing, match=said):
+            positive("x", bad)
+    for bad, said in ((D("NaN"), "x is Decimal.'NaN'., which is nothing to judge by"), (D(-2), "x is -2, which can't be below -1")):
+        with pytest.raises(Missing, match=said):
+            number("x", bad, least=D(-1))
 
 
 # -- once, and not too often ---------------------------------------------------------------------------------------------------------

@@ -88,6 +88,10 @@ def test_the_halt_comes_with_the_last_refusal_and_old_ones_do_not_count():
     assert run(state, [*late, W + 2])[1].is_halted
 
 
+def test_the_first_instant_is_taken_as_it_is():
+    assert Throttle(1, W, 3).ask(0) == (True, Throttle(1, W, 3, 0, (0,)))
+
+
 def test_a_release_forgets_the_refusals():
     _, state = run(Throttle(1, W, 3), [1, 2, 3])
     assert not run(state.released(), [4, 5])[1].is_halted

@@ -56,6 +56,10 @@ def test_what_cancels_out_is_not_there():
     assert worst_of([(SOON, D(-1)), (SOON, D(1)), (PUT, D(-1)), (PUT, D(-1))]) == Worst(D(-40_000), D(0))
 
 
+def test_half_a_long_contract_ends_nothing_early():
+    assert worst_of([(SOON, D(-1)), (CALL, D("0.5")), (LATER, D(1))]) == Worst(D(0), D(0))
+
+
 def test_the_bound_holds_on_every_path():
     """Oracle: prices at each expiry drawn at random, short options settled then, long ones at their end or when a short one is."""
     rng = random.Random(7)
@@ -98,6 +102,7 @@ def test_no_worse_is_neither_less_at_the_end_nor_more_uncovered():
 
 def test_the_terms_of_symbols():
     assert terms_of("AAPL") == Terms("AAPL", 1)
+    assert not terms_of("AAPL").is_call
     found = terms_of(HIGHER)
     assert (found.underlying, found.multiplier, found.strike, found.is_call, str(found.expiry)) == ("AAPL", 100, 210, True, "2026-12-18")
     assert terms_of("O:SPXW261218P06000000").underlying == "SPX"
@@ -174,6 +179,14 @@ def test_an_order_that_is_unbounded_by_itself_is_taken_with_what_is_held():
     assert book(held, [working((CALL, -1))]).at_risk["AAPL"].usd == 20_000 - 200
     assert book(held, [working((CALL, -2))]).at_risk["AAPL"] == AtRisk(None)
     assert book(held, [working((CALL, -1)), working((CALL, -1), name="x")]).at_risk["AAPL"] == AtRisk(None)
+
+
+def test_what_is_at_risk_counts_from_what_it_is_worth_now():
+    spread = ((PUT, D(-1)), (LOWER, D(1)))  # worth -100 now, -1,000 at worst
+    assert book([Position(*leg) for leg in spread]).at_risk["AAPL"].usd == 900
+    assert book([], [Working("w", spread)]).at_risk["AAPL"].usd == 900
+    assert book([Position(CALL, D(1))], [Working("w", spread)]).risk_of("AAPL") == 1_100
+    assert book().risk_of("AAPL") == 0
 
 
 def test_what_brings_more_than_it_can_lose_takes_nothing_off():

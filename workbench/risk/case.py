@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from functools import cached_property
 
@@ -109,23 +110,24 @@ class Case:
         """Shares in one unit of the order's price: 100 with an option among the legs."""
         return max(terms_of(leg.symbol).multiplier for leg in self.intent.legs)
 
-    def _net(self, prices: list[Decimal]) -> Decimal:
-        legs = zip(self.intent.legs, prices, strict=True)
-        return sum((leg.sign * leg.ratio * terms_of(leg.symbol).multiplier * price for leg, price in legs), ZERO) / self.unit
+    def _net(self, price: Callable[[Leg], Decimal]) -> Decimal:
+        parts = (self.signed(leg) * terms_of(leg.symbol).multiplier * price(leg) for leg in self.intent.legs)
+        return sum(parts, ZERO) / self.unit / self.intent.qty
 
     @cached_property
     def mid_net(self) -> Decimal:
         """The middle of the whole, a share: above 0 paid, below received."""
-        return self._net([self.mid(leg) for leg in self.intent.legs])
+        return self._net(self.mid)
 
     @cached_property
     def natural_net(self) -> Decimal:
         """What is paid a share when all legs trade at once."""
-        return self._net([self.natural(leg) for leg in self.intent.legs])
+        return self._net(self.natural)
 
     def paid(self, price: Decimal) -> Decimal:
         """Return a price of the order as what is paid a share: of one leg that sells it is received."""
-        return price if len(self.intent.legs) > 1 else price * self.intent.legs[0].sign
+        is_net = len(self.intent.legs) > 1 or self.intent.legs[0].side == "buy"
+        return price if is_net else -price
 
     @cached_property
     def entry(self) -> Decimal:

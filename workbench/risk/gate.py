@@ -115,5 +115,5 @@ def _stated(rule: Rule, limit: Decimal | None, case: Case) -> Verdict:
 def _shown(value: Decimal, unit: Unit) -> str:
     if unit == "usd":
         return f"${value:,.2f}" if value >= 0 else f"-${-value:,.2f}"
-    text = f"{value:,.2f}".rstrip("0").rstrip(".") if value % 1 else f"{value:,.0f}"
+    text = f"{value:,.2f}".rstrip("0").rstrip(".")
     return f"{text} {unit}" if unit not in ("", "%", "units") else text + ("%" if unit == "%" else "")

@@ -13,8 +13,8 @@ from workbench.orders import multiplier
 from workbench.risk.known import ZERO, Missing, number
 from workbench.types import OptionContract
 
-GREEKS = ("delta", "gamma_per_usd", "vega_usd_per_point", "theta_usd_per_day")
-_OF_A_SHARE = dict(zip(GREEKS, (Decimal(1), ZERO, ZERO, ZERO), strict=True))
+_OF_A_SHARE = {"delta": Decimal(1), "gamma_per_usd": ZERO, "vega_usd_per_point": ZERO, "theta_usd_per_day": ZERO}
+GREEKS = tuple(_OF_A_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,7 @@ class Terms:
     is_call: bool = False
 
     def intrinsic_usd(self, spot_usd: Decimal) -> Decimal:
-        """Return what one contract is worth at its end; for shares, the price."""
-        if self.expiry is None:
-            return spot_usd
+        """Return what one option contract is worth at its end."""
         gain = spot_usd - self.strike if self.is_call else self.strike - spot_usd
         return max(gain, ZERO) * self.multiplier
 

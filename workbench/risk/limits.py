@@ -108,7 +108,7 @@ class LimitSet:
     vix_max: Decimal | None = None
     realised_vol_min_pct: Decimal | None = None
     realised_vol_max_pct: Decimal | None = None
-    version: str = field(init=False, compare=False)  # the first digits of a hash over all of the above
+    version: str = field(init=False)  # the first digits of a hash over all of the above
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
