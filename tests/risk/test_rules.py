@@ -162,7 +162,6 @@ NUMBERS = {  # what is bad -> (order, the world with it, codes that deny)
     "vix": (order(), lambda bad: view(regime=Regime(bad, D(12))), "REGIME"),
     "realised": (order(), lambda bad: view(regime=Regime(D(18), bad)), "REGIME"),
     "stop": (order(), lambda bad: view(stop_usd=bad), "STOP_DISTANCE_MIN STOP_DISTANCE_MAX"),
-    "uncounted": (order(), lambda bad: view(working=[Working("w", ((HIGHER, D(1)),), uncounted_usd=bad)]), "BUYING_POWER"),
 }  # fmt: skip
 
 
@@ -175,7 +174,7 @@ def test_what_is_no_number_denies(name, bad):
     assert all(one.seen is None and one.sentence.startswith("denied: ") for one in decision.denials)
 
 
-NEGATIVE = {"week", "month", "bid", "volume", "open interest", "spot", "vix", "realised", "account time", "quote time", "ask", "uncounted"}
+NEGATIVE = {"week", "month", "bid", "volume", "open interest", "spot", "vix", "realised", "account time", "quote time", "ask"}
 
 
 @pytest.mark.parametrize("name", NUMBERS)

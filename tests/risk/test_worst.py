@@ -213,3 +213,11 @@ def test_quantities_that_are_none_refuse_to_exist(bad):
         Position(CALL, bad)
     with pytest.raises(ValueError, match=f"Working.legs, {CALL}"):
         Working("w", ((PUT, D(1)), (CALL, bad)))
+    with pytest.raises(ValueError, match="Working.uncounted_usd"):
+        Working("w", ((PUT, D(1)),), uncounted_usd=bad)
+
+
+def test_an_order_gives_nothing_to_buying_power():
+    with pytest.raises(ValueError, match="Working.uncounted_usd: received -0.01; allowed: 0 or more"):
+        Working("w", ((PUT, D(1)),), uncounted_usd=D("-0.01"))
+    assert Working("w", ((PUT, D(1)),), uncounted_usd=D("0.01")).uncounted_usd == D("0.01")

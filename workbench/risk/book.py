@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from workbench.errors import OrderError
 from workbench.orders import exact
 from workbench.risk.instrument import GREEKS, Instrument, dollar_delta_of, greek_of, mid_of, terms_of
 from workbench.risk.known import ZERO, Missing
@@ -45,6 +46,8 @@ class Working:
     def __post_init__(self) -> None:
         for symbol, qty in self.legs:
             exact(f"Working.legs, {symbol}", qty)
+        if exact("Working.uncounted_usd", self.uncounted_usd) < 0:
+            raise OrderError(f"Working.uncounted_usd: received {self.uncounted_usd}; allowed: 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +87,13 @@ class Book:
 
     held: Mapping[str, Decimal] = field(default_factory=dict)  # symbol -> units
     working: tuple[Working, ...] = ()
+    opening_symbols: frozenset[str] = frozenset()  # of working orders that open
+    unknown_symbols: frozenset[str] = frozenset()  # of orders whose fate is not known
+    uncounted_usd: Decimal = ZERO  # what orders on their way take from buying power, uncounted by the broker as yet
     names: frozenset[str] = frozenset()  # positions held or being opened: structures by name, the rest by symbol
     underlyings: Mapping[str, Underlying] = field(default_factory=dict)
     at_risk: Mapping[str, AtRisk] = field(default_factory=dict)  # underlying -> what it can lose
     spans: Mapping[str, Span] = field(default_factory=lambda: {name: Span() for name in (*GREEKS, DOLLAR_DELTA)})
-
-    @property
-    def unknown_symbols(self) -> frozenset[str]:
-        """Symbols of orders whose fate is not known."""
-        return frozenset(symbol for order in self.working if order.is_unknown for symbol, _ in order.legs)
 
     def risk_of(self, underlying: str) -> Decimal:
         """Return what an underlying can lose, 0 for one on which there is nothing; Missing where it is not known or has no bottom."""
@@ -117,6 +118,9 @@ def book_of(positions: Iterable[Position], working: Iterable[Working], instrumen
     return Book(
         held=dict(held),
         working=orders,
+        opening_symbols=_symbols(order for order in orders if order.is_opening),
+        unknown_symbols=_symbols(order for order in orders if order.is_unknown),
+        uncounted_usd=sum((order.uncounted_usd for order in orders), ZERO),
         names=frozenset(names),
         underlyings=underlyings,
         at_risk={name: _told(one, instruments) for name, one in underlyings.items()},
@@ -143,6 +147,10 @@ def at_risk_usd(one: Underlying, instruments: Mapping[str, Instrument]) -> Decim
 def value_of(holdings: Iterable[Holding], instruments: Mapping[str, Instrument]) -> Decimal:
     """Return what holdings are worth at the middle of their quotes, below 0 for what is owed [USD]."""
     return sum((qty * terms_of(symbol).multiplier * mid_of(symbol, instruments.get(symbol)) for symbol, qty in holdings), ZERO)
+
+
+def _symbols(orders: Iterable[Working]) -> frozenset[str]:
+    return frozenset(symbol for order in orders for symbol, _ in order.legs)
 
 
 def _told(one: Underlying, instruments: Mapping[str, Instrument]) -> AtRisk:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from workbench.orders import Leg, OrderIntent
 from workbench.risk.book import Book, Underlying, at_risk_usd, per_unit, split, value_of
-from workbench.risk.instrument import mid_of, quote_of, terms_of
+from workbench.risk.instrument import quote_of, terms_of
 from workbench.risk.known import ZERO, Missing, instant, positive
 from workbench.risk.limits import LimitSet
 from workbench.risk.view import Session, View
@@ -21,6 +21,7 @@ class Case:
     def __init__(self, intent: OrderIntent, view: View, limits: LimitSet | None, now_ns: int) -> None:
         self.intent, self.view, self.limits = intent, view, limits
         self._now_ns = now_ns
+        self._quotes: dict[str, tuple[Decimal, Decimal]] = {}  # symbol -> bid, ask, once asked for
         self._worst: dict[tuple[Holding, ...], Worst] = {}  # legs -> their worst, once asked for
         self._at_risk: dict[str, Decimal] = {}  # underlying -> what it can lose with this order, once asked for
 
@@ -96,14 +97,21 @@ class Case:
 
     # -- what it costs ------------------------------------------------------------------------------------------------------------
 
+    def quote(self, symbol: str) -> tuple[Decimal, Decimal]:
+        """Return bid and ask of a leg's symbol."""
+        if symbol not in self._quotes:
+            self._quotes[symbol] = quote_of(symbol, self.view.instruments.get(symbol))
+        return self._quotes[symbol]
+
     def natural(self, leg: Leg) -> Decimal:
         """Return the price at which a leg trades at once [USD a share]: the offer for a purchase, the bid for a sale."""
-        bid, ask = quote_of(leg.symbol, self.view.instruments.get(leg.symbol))
+        bid, ask = self.quote(leg.symbol)
         return ask if leg.side == "buy" else bid
 
     def mid(self, leg: Leg) -> Decimal:
         """Return the middle of a leg's quote."""
-        return mid_of(leg.symbol, self.view.instruments.get(leg.symbol))
+        bid, ask = self.quote(leg.symbol)
+        return (bid + ask) / 2
 
     @cached_property
     def unit(self) -> int:

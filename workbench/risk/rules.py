@@ -89,15 +89,15 @@ def month_drawdown_pct(case: Case) -> Decimal:
 
 def open_positions(case: Case) -> Decimal:
     """Positions once it is filled."""
-    working = {symbol for order in case.book.working if order.is_opening for symbol, _ in order.legs}
-    is_new = any(leg.symbol not in case.book.held and leg.symbol not in working for leg in case.opening_legs)
-    return Decimal(len(case.book.names) + is_new)
+    book = case.book
+    is_new = any(leg.symbol not in book.held and leg.symbol not in book.opening_symbols for leg in case.opening_legs)
+    return Decimal(len(book.names) + is_new)
 
 
 def buying_power(case: Case) -> str:
     """Whether the order can be paid, and what it can lose."""
     free = number("the buying power", case.view.account.buying_power_usd)
-    free -= sum((number("the cost of an order on its way", order.uncounted_usd, least=ZERO) for order in case.book.working), ZERO)
+    free -= case.book.uncounted_usd
     needed = max(case.cost_usd, case.loss_usd)
     return "" if needed <= free else f"it takes ${needed:,.2f} of buying power; there is ${free:,.2f}"
 
