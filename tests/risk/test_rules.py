@@ -403,6 +403,14 @@ def test_an_order_that_takes_the_place_of_its_twin_is_no_twin():
     assert codes(order(replaces="another"), recent()) == "DUPLICATE_INTENT"
 
 
+def test_two_orders_that_close_what_is_held_are_no_twins():
+    """A target and a stop, or targets of two partial fills: what is held bounds them."""
+    sold = Recent("other", NOW, frozenset({(CALL, "sell")}), D(1))
+    assert codes(order(SELL), view(LONG, recent=(sold,))) == ""
+    assert codes(order(SELL), view(LONG, recent=(replace(sold, client_order_id=order().client_order_id),))) == "DUPLICATE_INTENT"
+    assert "DUPLICATE_INTENT" in codes(order(SELL), view(recent=(sold,)))
+
+
 def test_a_window_of_zero_still_knows_the_very_same_order():
     assert codes(seen=recent(NOW), limits_=limits(duplicate_window_s=0)) == ""
     assert codes(seen=recent(NOW, name=order().client_order_id), limits_=limits(duplicate_window_s=0)) == "DUPLICATE_INTENT"
@@ -558,7 +566,10 @@ def test_what_the_table_says_of_a_limit_that_is_missing_and_of_orders_that_close
         "| PRICE_COLLAR | worse than the middle of the quote is at most the limit | `price_collar_pct` [%] | denied | judged too |" in rows
     )
     assert "| KILLED | the kill switch is not tripped |  |  | pass |" in rows
-    assert "| DUPLICATE_INTENT | the same was not ordered just now | `duplicate_window_s` [s] | denied | judged too |" in rows
+    assert (
+        "| DUPLICATE_INTENT | the same was not ordered just now (to close: not this very order) | `duplicate_window_s` [s] | denied | judged too |"
+        in rows
+    )
 
 
 def test_every_limit_is_read_by_the_rule_of_its_code():

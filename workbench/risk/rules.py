@@ -126,7 +126,7 @@ def duplicate(case: Case) -> str:
         if order.client_order_id == intent.client_order_id:
             return "this very order was decided before"
         is_twin = order.legs == legs and order.qty == intent.qty and order.client_order_id != intent.replaces
-        if is_twin and order.ts_ns > begin:
+        if is_twin and order.ts_ns > begin and not case.is_closing:  # closing twice is bounded by what is held
             return f"the same legs and quantity were ordered {Decimal(case.now_ns - order.ts_ns) / NS_PER_S:.1f} s ago"
     return ""
 
@@ -365,7 +365,7 @@ RULES: tuple[Rule, ...] = (
     Measure("REGIME", "opening", "realised volatility", "realised_vol_min_pct", "at least", realised_vol_pct),
     Measure("REGIME", "opening", "realised volatility", "realised_vol_max_pct", "at most", realised_vol_pct),
     Measure("ORDERS_PER_MINUTE", "all", "orders in 60 s, this one counted", "orders_per_minute", "at most", orders_in_a_minute),
-    State("DUPLICATE_INTENT", "all", "the same was not ordered just now", "duplicate_window_s", duplicate),
+    State("DUPLICATE_INTENT", "all", "the same was not ordered just now (to close: not this very order)", "duplicate_window_s", duplicate),
     Measure("PRICE_COLLAR", "all", "worse than the middle of the quote", "price_collar_pct", "at most", collar_pct),
     Measure("SPREAD_PCT", "opening", "widest quote of a leg", "spread_pct", "at most", spread_pct),
     Measure("LIQUIDITY_SHARE", "opening", "share of a leg's volume or open interest", "liquidity_share_pct", "at most", liquidity_pct),
