@@ -22,6 +22,7 @@ from tests.risk.world import (
 )
 from workbench.orders import Leg
 from workbench.risk.book import Position, Working
+from workbench.risk.case import Case
 from workbench.risk.kill import KillState, Tripped
 
 FREE = limits(stop_distance_min_pct=None, stop_distance_max_pct=None)
@@ -180,6 +181,10 @@ def test_what_closes_and_what_only_says_so(intent, positions, working, is_closin
     assert ("KILLED" in decision.codes) != is_closing
 
 
+def test_a_leg_that_opens_closes_nothing():
+    assert Case(order(SELL), view([Position(CALL, D(2))]), FREE, 1).is_within(SELL[0]) is False
+
+
 def test_of_two_orders_of_which_one_can_fill_the_other_takes_no_room():
     target = Working("target", ((CALL, D(-1)),), is_opening=False)
     held = [Position(CALL, D(1))]
@@ -287,6 +292,12 @@ def test_a_sector_of_which_something_is_not_known_denies():
     assert seen("SECTOR_CONCENTRATION", order(), [Position("MSFT", D(-10))]).sentence == "denied: the loss on MSFT has no bottom"
     assert seen("SECTOR_CONCENTRATION", order((Leg("XOM", "buy"),)), sectors={}).sentence == "denied: the sector of XOM is not known"
     assert seen("SECTOR_CONCENTRATION", order(), [Position("ODD", D(10))], sectors={"AAPL": "a", "ODD": "b"}).seen == D("0.2")
+
+
+def test_what_an_order_puts_at_risk_counts_from_the_middle_of_its_quotes():
+    spread = order((Leg(PUT, "sell"), Leg(LOWER, "buy")), 2, "-0.80")  # worth -200 now, -2,000 at worst
+    assert seen("SYMBOL_CONCENTRATION", spread).seen == D("1.8")
+    assert seen("SYMBOL_CONCENTRATION", spread, [Position(CALL, D(1))]).seen == D("2")
 
 
 def test_an_order_on_two_underlyings_counts_for_each():
