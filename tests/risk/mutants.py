@@ -2,6 +2,7 @@
 
     python -m tests.risk.mutants            every mutant, on all cores; prints the survivors and the kill rate
     python -m tests.risk.mutants gate rules  of these modules only
+    python -m tests.risk.mutants 25         of so many, spread over all
 
 A mutant is one change of the syntax tree: a comparison's edge or direction, a number, a boolean, an operator, a condition turned round,
 `and` for `or`, `min` for `max`, `any` for `all`, a returned value dropped, a statement left out. Texts and annotations are left alone.
@@ -21,7 +22,6 @@ import itertools
 import os
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -210,40 +210,51 @@ def forget():
         del sys.modules[name]
 
 
-def is_found_out(mutant):
-    """Whether the tests notice a mutant; None: the unspoiled package, which they must not complain about."""
+def started(mutant):
+    """Start the tests on a mutant (None: on the package as it is) in a process of their own; return its id. It ends with 0 when all pass."""
     child = os.fork()
-    if not child:
-        answer = 1
-        try:
-            signal.alarm(LIMIT_S)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            forget()
-            if mutant is not None:
-                sys.meta_path.insert(0, Finder(f"workbench.risk.{mutant.module}", spoiled(mutant.module, mutant.number)[0]))
-            run_tests(FIRST[mutant.module] if mutant else TESTS[0])
-            answer = 0
-        finally:
-            os._exit(answer)
-    return os.waitpid(child, 0)[1] != 0
+    if child:
+        return child
+    answer = 1
+    try:
+        signal.alarm(LIMIT_S)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        forget()
+        if mutant is not None:
+            sys.meta_path.insert(0, Finder(f"workbench.risk.{mutant.module}", spoiled(mutant.module, mutant.number)[0]))
+        run_tests(FIRST[mutant.module] if mutant else TESTS[0])
+        answer = 0
+    finally:
+        os._exit(answer)
 
 
-def survivors(chosen, *, at_once=2):
+def survivors(chosen, at_once):
     """Return the mutants that nothing noticed."""
-    SessionCalendar.xnys()
-    if is_found_out(None):
-        raise AssertionError("the tests fail without any mutant, so they can't tell one")
-    with ThreadPoolExecutor(at_once) as pool:
-        return [one for one, is_known in zip(chosen, pool.map(is_found_out, chosen)) if not is_known]
+    SessionCalendar.xnys()  # loaded once, for all
+    started(None)
+    if os.wait()[1]:
+        raise SystemExit("the tests fail without any mutant, so they can't tell one")
+    running, left = {}, []
+    for mutant in [*chosen, *[None] * at_once]:
+        if len(running) == at_once or (mutant is None and running):
+            child, status = os.wait()
+            found = running.pop(child)
+            left += [] if status else [found]
+        if mutant is not None:
+            running[started(mutant)] = mutant
+    return left
 
 
-def main():
-    chosen = mutants(tuple(sys.argv[1:]) or MODULES)
-    left = survivors(chosen, at_once=os.cpu_count() or 1)
-    print("\n".join(map(str, left)))
+def main(modules, some=0):
+    """Print what survived and how many did not; `some` above 0: only so many, spread over all."""
+    every = mutants(modules or MODULES)
+    chosen = every[:: max(len(every) // some, 1)][:some] if some else every
+    left = survivors(chosen, os.cpu_count() or 1)
+    print("".join(f"survived: {one}\n" for one in left), end="")
     print(f"{len(chosen) - len(left)} of {len(chosen)} mutants found out; {len(EQUIVALENT)} that nothing can tell left out")
     return 1 if left else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    words = sys.argv[1:]
+    sys.exit(main(tuple(word for word in words if not word.isdigit()), some=sum(int(word) for word in words if word.isdigit())))

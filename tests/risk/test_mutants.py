@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 
-from tests.risk.mutants import EQUIVALENT, MODULES, RISK, mutants, survivors
+from tests.risk.mutants import EQUIVALENT, MODULES, RISK, mutants
 from tests.scorecard import IS_FULL, count
-
-pytestmark = pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="each mutant runs in a forked process")
 
 
 @pytest.mark.soak("risk-mutants")
-def test_no_mutant_of_the_risk_module_survives(cases):
-    every = mutants()
-    chosen = every if IS_FULL else every[:: max(len(every) // count("risk-mutants"), 1)][: count("risk-mutants")]
-    cases.n = len(chosen)
-    cases.failed = [str(one) for one in survivors(chosen)]
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="each mutant runs in a forked process")
+def test_no_mutant_of_the_risk_module_survives(cases, root):
+    command = [sys.executable, "-m", "tests.risk.mutants", *([] if IS_FULL else [str(count("risk-mutants"))])]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    found_out, cases.n = map(int, re.search(r"(\d+) of (\d+) mutants found out", done.stdout).groups())
+    cases.failed = re.findall(r"survived: (.*)", done.stdout)
     assert cases.failed == []
+    assert (done.returncode, found_out) == (0, cases.n)
 
 
 def test_every_module_is_spoiled():
