@@ -52,7 +52,7 @@ CLOCK_CALLS = re.compile(
     r"|(^|\.)datetime\.(now|utcnow|today)$|(^|\.)date\.today$|(^|\.)Timestamp\.(now|utcnow|today)$"
 )
 CHANCE_CALLS = re.compile(
-    r"(^|\.)(np|numpy)\.random\.(?!default_rng$|Generator$|SeedSequence$|PCG64$|Philox$)\w+$|^random\.\w+$|(^|\.)uuid[14]$|^secrets\.\w+$"
+    r"(^|\.)(np|numpy)\.random\.(?!default_rng$|Generator$|SeedSequence$|PCG64$|Philox$)\w+$|^random\.(?!Random$)\w+$|(^|\.)uuid[14]$|^secrets\.\w+$"
 )
 ENVIRONMENT_READS = re.compile(r"(^|\.)os\.(environ|environb|getenv)(\.|$)")
 
