@@ -45,6 +45,7 @@ ROWS = (
     Row("volume-profile", "generated bars against each law of volume profiles", 100, 10_000),
     Row("throttle", "random bursts of orders: never more than N in any window, wherever it begins", 300, 10_000),
     Row("risk-mutants", "places of the risk module spoiled one at a time: its tests notice each", 15, 700),
+    Row("paper-books", "random days of paper accounts: cash, positions and fees after every event, orders, restart", 60, 10_000),
     Row("calendar", "years in which every minute agrees with the exchange calendar", 18, 18),
     Row("schema", "generated requests to every route: no server error, answers as documented, none over 2 s", 150, 5_000),
     Row("hostile", "hostile requests refused", 60, 60),
