@@ -28,7 +28,7 @@ from workbench.execution.base import Accepted, Refused, Report
 from workbench.execution.order import End, Order
 from workbench.execution.paper_account import PaperBooks
 from workbench.execution.paper_fills import Deal, at_print, at_quote, is_stop_reached
-from workbench.execution.paper_market import PaperMarket, Print
+from workbench.execution.paper_market import PaperMarket, Print, print_of
 from workbench.execution.paper_order import PaperOrder
 from workbench.execution.paper_rules import PaperRules
 from workbench.execution.settlement import EndingOf, Settlement, settle
@@ -64,6 +64,7 @@ class PaperBroker:
         self._now_ns = clock.now_ns()
         self._orders: dict[str, PaperOrder] = {}  # client_order_id -> order, in the order in which they came
         self._working: dict[str, PaperOrder] = {}  # those that are not over
+        self._at_market: dict[str, dict[str, PaperOrder]] = {}  # symbol -> those of them that have arrived, in that order
         self._due: list[tuple[int, int, Event, str]] = []  # heap: instant, running number, what, of which order or contract
         self._n_due = 0
         self._dated: set[str] = set()  # contracts whose expiry stands in the list
@@ -132,11 +133,12 @@ class PaperBroker:
     def on_trade(self, trade: Trade) -> None:
         """Take a print: stops of shares may be reached, resting orders may fill."""
         self._advance(min(trade.ts_event, self._clock.now_ns()))
-        print_ = self._market.on_trade(trade)
-        if print_ is None or not self._market.is_open(self._now_ns):
+        orders = self._of(trade.symbol)
+        if not self._market.on_trade(trade) or not orders or not self._market.is_open(self._now_ns):
             return
+        print_ = print_of(trade)
         left = print_.size
-        for order in self._of(trade.symbol):
+        for order in orders:
             if print_.ts_ns >= order.arrives_ns:
                 left -= self._try_print(order, print_, left)
 
@@ -216,7 +218,8 @@ class PaperBroker:
             return
         if intent.replaces in self._working:
             self._end(self._working[intent.replaces], "replaced", replaced_by=intent.client_order_id)
-        order.is_active = True
+        for leg in intent.legs:
+            self._at_market.setdefault(leg.symbol, {})[intent.client_order_id] = order
         self._try_quote(order)
         if intent.time_in_force in ("ioc", "fok") and not order.is_over:
             what = "not all of it could be filled at once" if intent.time_in_force == "fok" else "the rest could not be filled at once"
@@ -234,8 +237,8 @@ class PaperBroker:
         return reason
 
     def _of(self, symbol: str) -> list[PaperOrder]:
-        """Return the orders at the market for a symbol, the oldest first."""
-        return [order for order in self._working.values() if order.is_active and any(leg.symbol == symbol for leg in order.intent.legs)]
+        """Return the orders at the market for a symbol, the first to arrive first."""
+        return list(self._at_market.get(symbol, {}).values())
 
     def _try_quote(self, order: PaperOrder) -> None:
         now = self._now_ns
@@ -285,6 +288,8 @@ class PaperBroker:
     def _tell(self, order: PaperOrder, fills: tuple[Fill, ...]) -> None:
         if order.is_over:
             self._working.pop(order.client_order_id, None)
+            for leg in order.intent.legs:
+                self._at_market.get(leg.symbol, {}).pop(order.client_order_id, None)
         self._news.append(order.report(fills))
 
     # -- expiry ------------------------------------------------------------------------------------------------------------------
@@ -298,7 +303,7 @@ class PaperBroker:
         if symbol not in self.books.positions:
             return
         ending = self._ending_of(OptionContract.parse(symbol))
-        last = self._market.last.get(ending.underlying)
+        last = self._market.last(ending.underlying)
         if ending.is_price_published or last is None or last.ts_ns < self._market.session(ending.expiry_ns - 1)[0]:
             self.waiting_for_price[symbol] = ending.underlying  # no price of this session: nothing is guessed
         else:

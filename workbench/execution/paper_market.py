@@ -58,7 +58,7 @@ class PaperMarket:
         self._touches: dict[str, Touch | None] = {}  # symbol -> the newest quote in dollars, once somebody asked
         self._taken: dict[tuple[str, Side], Decimal] = {}  # of the newest quote's displayed size, by our own fills
         self._session = (0, 0)  # opens, closes of the running or next regular session [ns UTC]
-        self.last: dict[str, Print] = {}  # symbol -> newest print that counts
+        self._trades: dict[str, Trade] = {}  # symbol -> newest print that counts
 
     def on_quote(self, quote: Quote) -> bool:
         """Take a quote; False when it is older than the newest of its symbol."""
@@ -71,20 +71,19 @@ class PaperMarket:
         self._taken.pop((symbol, "sell"), None)
         return True
 
-    def on_trade(self, trade: Trade) -> Print | None:
-        """Take a print; None when it does not count."""
-        if trade.size <= 0 or not self.is_open(trade.ts_event):
-            return None
-        try:
-            mask = rule_mask(trade.conditions, in_regular_session=True)
-        except KeyError:  # a sale condition that nobody knows proves nothing
-            return None
-        if not mask & HIGH_LOW:
-            return None
-        found = Print(trade.ts_event, dollars(trade.price), Decimal(str(trade.size)))
-        if trade.symbol not in self.last or self.last[trade.symbol].ts_ns <= found.ts_ns:
-            self.last[trade.symbol] = found
-        return found
+    def on_trade(self, trade: Trade) -> bool:
+        """Take a print; False when it does not count."""
+        if trade.size <= 0 or not self.is_open(trade.ts_event) or not _counts(trade.conditions):
+            return False
+        last = self._trades.get(trade.symbol)
+        if last is None or last.ts_event <= trade.ts_event:
+            self._trades[trade.symbol] = trade
+        return True
+
+    def last(self, symbol: str) -> Print | None:
+        """Return the newest print of a symbol that counts."""
+        trade = self._trades.get(symbol)
+        return None if trade is None else print_of(trade)
 
     def live(self, symbol: str, now_ns: int) -> Touch | None:
         """Return the touch that may fill an order now, or None."""
@@ -125,6 +124,18 @@ class PaperMarket:
         """Return whether regular hours run."""
         opens, closes = self.session(ts_ns)
         return opens <= ts_ns < closes
+
+
+def print_of(trade: Trade) -> Print:
+    """Return a print in exact dollars."""
+    return Print(trade.ts_event, dollars(trade.price), Decimal(str(trade.size)))
+
+
+def _counts(conditions: tuple[int, ...]) -> bool:
+    try:
+        return bool(rule_mask(conditions, in_regular_session=True) & HIGH_LOW) if conditions else True
+    except KeyError:  # a sale condition that nobody knows proves nothing
+        return False
 
 
 def _in_dollars(quote: Quote) -> Touch:

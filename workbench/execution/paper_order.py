@@ -22,7 +22,6 @@ class PaperOrder:
     arrives_ns: int  # when it takes effect at the exchange
     cost_usd: Decimal  # at most, for the whole order: kept from buying power while it works
     chance: random.Random  # of touches, by seed and id
-    is_active: bool = False  # it has arrived
     is_triggered: bool = False  # its stop price was reached
     is_resting: bool = False  # it was seen not to be marketable: from then on it fills at its own price
     ahead: Decimal | None = None  # displayed before it at its price; None: its price has not been the best yet
