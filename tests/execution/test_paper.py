@@ -134,6 +134,24 @@ def test_a_quote_as_old_as_allowed_fills(world):
     assert world.fills() == [(1, D("2.00"))]
 
 
+@pytest.mark.parametrize("size", [math.nan, math.inf, -5, 0], ids=str)
+def test_a_size_that_is_none_fills_nothing(world, size):
+    world.quote(CALL, "1.90", "2.00", ask_size=size)
+    world.order(CALL)
+    assert world.fills() == []
+
+
+def test_stamps_of_the_future_and_of_long_ago_are_not_heard(world):
+    world.quote(CALL, "1.90", "2.00")
+    for ts_ns in (1, TEN + NS_PER_S + 1, 2**62):
+        world.quote(CALL, "1.00", "1.10", ts_ns=ts_ns)
+        world.trade(CALL, "1.00", 1, ts_ns=ts_ns)
+    world.order(CALL)
+    assert world.fills() == [(1, D("2.00"))]
+    world.order(CALL, limit="1.95")
+    assert world.fills() == []
+
+
 def test_a_quote_that_comes_late_does_not_take_the_place_of_a_newer_one(world):
     world.quote(CALL, "1.90", "2.00")
     world.quote(CALL, "1.00", "1.10", ts_ns=TEN - NS_PER_S)

@@ -5,6 +5,7 @@ SOAK=1 .venv/bin/python .ci/test.py tests/execution/test_paper_books.py -m soak 
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from datetime import date
 
@@ -15,13 +16,17 @@ from hypothesis import strategies as st
 from tests.execution.contract import order_of
 from tests.execution.paper_world import CALENDAR, D, World, ending_of
 from tests.scorecard import count
-from workbench.clock import NS_PER_S
+from workbench.clock import NS_PER_MS, NS_PER_S
 from workbench.execution.base import Accepted
+from workbench.execution.order import Checked
 from workbench.execution.paper import PaperBroker
 from workbench.execution.paper_power import need_of
 from workbench.execution.paper_rules import PaperRules
-from workbench.orders import Leg
+from workbench.execution.sender import Sender
+from workbench.execution.words import body_of, kind_of, orders_of, subject_of
+from workbench.orders import Leg, OrderIntent
 from workbench.sessions import ny_ns
+from workbench.types import Quote
 
 FRIDAY = date(2026, 11, 20)
 CONTRACTS = ("O:SPY261120C00650000", "O:SPY261120C00655000", "O:SPY261120P00650000", "O:SPY261218P00645000")
@@ -215,3 +220,53 @@ def test_a_cancellation_asked_for_before_the_restart_happens_after_it():
     world.clock.ns += NS_PER_S
     again.tick()
     assert again.find(intent.client_order_id).end == "cancelled"
+
+
+class Desk:
+    """A sender and a paper broker on one journal in memory; both can be lost and made again from it."""
+
+    def __init__(self):
+        self.events, self.clock = [], World(start_ns=ny_ns(FRIDAY, 14)).clock
+        self.start()
+
+    def write(self, name, said):
+        self.events += [(kind_of(one), subject_of(name), body_of(one)) for one in said]
+
+    def start(self):
+        orders = list(orders_of(self.events).values())
+        self.broker = PaperBroker("paper", D(150_000), PaperRules(), 7, CALENDAR, self.clock, ending_of=ending_of, orders=orders)
+        self.sender = Sender(self.broker, self.write, self.clock, orders)
+
+    def hear(self):
+        for report in self.broker.drain():
+            self.sender.on_report(report)
+        self.sender.look()
+
+
+def test_sender_and_paper_account_agree_on_random_days_with_restarts_in_between():
+    for seed in range(10):
+        rng, desk = random.Random(seed), Desk()
+        for n in range(150):
+            desk.clock.ns += rng.randrange(1, 500) * NS_PER_MS
+            bid = 400 + rng.randrange(-6, 6) * 5
+            desk.broker.on_quote(Quote(CONTRACTS[3], desk.clock.ns, bid / 100, (bid + 5) / 100, rng.randrange(6), rng.randrange(6)))
+            if n % 4 == 0:
+                limit, leg = D(bid + rng.randrange(-2, 3) * 5) / 100, Leg(CONTRACTS[3], "buy")
+                intent = OrderIntent("paper", f"k{n}", (leg,), D(rng.randrange(1, 6)), "limit", desk.clock.ns, limit)
+                name = desk.sender.submit(intent, Checked(desk.clock.ns, is_allowed=True)).client_order_id
+            if n % 7 == 0:
+                desk.sender.cancel(name)
+            desk.hear()
+            if rng.random() < 0.05:
+                desk.start()
+        desk.clock.ns = ny_ns(FRIDAY, 16)
+        desk.broker.tick()
+        desk.hear()
+        orders = desk.sender.orders
+        assert len(orders) == 38
+        assert all(order.is_over and not order.anomalies for order in orders.values()), f"seed {seed}"
+        held = sum(order.filled_qty(CONTRACTS[3]) for order in orders.values())
+        assert held > 0
+        assert desk.broker.positions() == {CONTRACTS[3]: held}, f"seed {seed}"
+        assert desk.broker.books.cash_usd == 150_000 + sum(order.cash_usd for order in orders.values()), f"seed {seed}"
+        assert orders_of(desk.events) == orders, f"seed {seed}"

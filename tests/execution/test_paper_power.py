@@ -62,7 +62,7 @@ def test_a_buy_needs_its_price_in_cash_to_the_cent():
     assert isinstance(quoted("510.00").send(CALL, limit="5.10"), Accepted)
     assert reason(quoted("509.99").send(CALL, limit="5.10")) == (
         "buying power: 510.00 USD needed (510.00 USD to pay, 0.00 USD to secure), 509.99 USD free "
-        "(cash 509.99 USD, 0.00 USD secures positions, 0.00 USD kept for working orders)"
+        "(cash 509.99 USD, 0.00 USD secures positions and orders, 0.00 USD kept for working orders)"
     )
 
 
@@ -87,7 +87,9 @@ def test_working_orders_keep_their_money_until_they_are_over():
     first = world.order(CALL, limit="4.90")
     answer = world.send(HIGHER, qty=2, limit="3.00")
     assert "600.00 USD needed" in reason(answer)
-    assert "510.00 USD free (cash 1,000.00 USD, 0.00 USD secures positions, 490.00 USD kept for working orders)" in reason(answer)
+    assert "510.00 USD free (cash 1,000.00 USD, 0.00 USD secures positions and orders, 490.00 USD kept for working orders)" in reason(
+        answer
+    )
     world.broker.cancel(first)
     world.go()
     assert isinstance(world.send(HIGHER, qty=2, limit="3.00"), Accepted)
@@ -169,3 +171,12 @@ def test_nobody_is_kept_from_getting_out_whatever_the_cash_says():
     world.order(PUT, "buy", effect="close")
     assert world.fills() == [(1, D("60.10"))]
     assert PUT not in world.broker.positions()
+
+
+def test_the_long_put_of_a_spread_is_not_sold_when_the_short_one_could_not_be_secured():
+    world = quoted("700")
+    world.order(legs=(Leg(PUT, "sell"), Leg(LOWER, "buy")))
+    assert "64,500.00 USD to secure" in reason(world.send(LOWER, "sell", effect="close"))  # 65,000 instead of 500
+    rich = quoted("66000")
+    rich.order(legs=(Leg(PUT, "sell"), Leg(LOWER, "buy")))
+    assert isinstance(rich.send(LOWER, "sell", effect="close"), Accepted)

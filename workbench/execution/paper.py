@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Literal
 
-from workbench.clock import NS_PER_MS, Clock
+from workbench.clock import NS_PER_MS, NS_PER_S, Clock
 from workbench.errors import OrderError
 from workbench.execution import paper_admission as admission
 from workbench.execution import paper_power as power
@@ -36,6 +36,7 @@ from workbench.orders import Fill, OrderIntent, exact
 from workbench.sessions import SessionCalendar
 from workbench.types import OptionContract, Quote, Trade
 
+AHEAD_NS = NS_PER_S  # clocks of exchanges and this one may differ by so much
 Event = Literal["arrive", "cancel", "day", "expiry"]
 
 
@@ -125,14 +126,14 @@ class PaperBroker:
 
     def on_quote(self, quote: Quote) -> None:
         """Take a quote: orders for its symbol may fill."""
-        self._advance(min(quote.ts_event, self._clock.now_ns()))
-        if self._market.on_quote(quote):
+        if self._hears(quote.ts_event) and self._market.on_quote(quote):
             for order in self._of(quote.symbol):
                 self._try_quote(order)
 
     def on_trade(self, trade: Trade) -> None:
         """Take a print: stops of shares may be reached, resting orders may fill."""
-        self._advance(min(trade.ts_event, self._clock.now_ns()))
+        if not self._hears(trade.ts_event):
+            return
         orders = self._of(trade.symbol)
         if not self._market.on_trade(trade) or not orders or not self._market.is_open(self._now_ns):
             return
@@ -158,6 +159,14 @@ class PaperBroker:
         return news
 
     # -- time --------------------------------------------------------------------------------------------------------------------
+
+    def _hears(self, ts_ns: int) -> bool:
+        """Let happen what is due before an event; False for one whose stamp is of the future, which would hide all that follows."""
+        now = self._clock.now_ns()
+        if ts_ns > now + AHEAD_NS:
+            return False
+        self._advance(min(ts_ns, now))
+        return True
 
     def _advance(self, to_ns: int) -> None:
         while self._due and self._due[0][0] <= to_ns:

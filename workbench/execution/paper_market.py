@@ -8,6 +8,7 @@ them move the day's high and low: a late or an average-price print proves nothin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -57,6 +58,7 @@ class PaperMarket:
         self._quotes: dict[str, Quote] = {}  # symbol -> newest
         self._touches: dict[str, Touch | None] = {}  # symbol -> the newest quote in dollars, once somebody asked
         self._taken: dict[tuple[str, Side], Decimal] = {}  # of the newest quote's displayed size, by our own fills
+        self._end_ns = int(calendar.sessions["close"][-1])
         self._session = (0, 0)  # opens, closes of the running or next regular session [ns UTC]
         self._trades: dict[str, Trade] = {}  # symbol -> newest print that counts
 
@@ -116,12 +118,14 @@ class PaperMarket:
             rows = self._calendar.sessions
             i = int(np.searchsorted(rows["close"], ts_ns, side="right"))
             if i == len(rows):
-                raise CalendarError(f"time: received {ts_ns}; allowed: before the end of the last session known, {int(rows['close'][-1])}")
+                raise CalendarError(f"time: received {ts_ns}; allowed: before the end of the last session known, {self._end_ns}")
             self._session = (int(rows["open"][i]), int(rows["close"][i]))
         return self._session
 
     def is_open(self, ts_ns: int) -> bool:
-        """Return whether regular hours run."""
+        """Return whether regular hours run; not so for a stamp that the calendar does not reach."""
+        if ts_ns >= self._end_ns:
+            return False
         opens, closes = self.session(ts_ns)
         return opens <= ts_ns < closes
 
@@ -139,8 +143,11 @@ def _counts(conditions: tuple[int, ...]) -> bool:
 
 
 def _in_dollars(quote: Quote) -> Touch:
-    sizes = (Decimal(str(quote.bid_size)), Decimal(str(quote.ask_size)))
-    return Touch(quote.ts_event, dollars(quote.bid), dollars(quote.ask), *sizes)
+    return Touch(quote.ts_event, dollars(quote.bid), dollars(quote.ask), _size(quote.bid_size), _size(quote.ask_size))
+
+
+def _size(shown: float) -> Decimal:
+    return Decimal(str(shown)) if 0 < shown < math.inf else Decimal(0)  # NaN, as what nobody told, is nothing to fill against
 
 
 def dollars(price: float) -> Decimal:

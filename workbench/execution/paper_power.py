@@ -69,15 +69,15 @@ def refusal(
     for symbol, qty in after.bare.items():
         if qty > before.bare.get(symbol, Decimal(0)):
             return _bare(symbol, qty, held, of)
-    if all(leg.effect == "close" for leg in intent.legs):
-        return None  # nobody is kept from getting out, whatever the cash says
     more, kept = after.usd - before.usd, sum((cost for *_, cost in orders), Decimal(0))
+    if more <= 0 and all(leg.effect == "close" for leg in intent.legs):
+        return None  # nobody is kept from getting out, whatever the cash says
     free = cash_usd - before.usd - kept
     if cost_usd + more <= max(free, Decimal(0)) or cost_usd + more <= 0:
         return None
     return (
         f"buying power: {_usd(cost_usd + more)} needed ({_usd(cost_usd)} to pay, {_usd(more)} to secure), {_usd(free)} free "
-        f"(cash {_usd(cash_usd)}, {_usd(before.usd)} secures positions, {_usd(kept)} kept for working orders)"
+        f"(cash {_usd(cash_usd)}, {_usd(before.usd)} secures positions and orders, {_usd(kept)} kept for working orders)"
     )
 
 
