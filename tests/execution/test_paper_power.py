@@ -180,3 +180,33 @@ def test_the_long_put_of_a_spread_is_not_sold_when_the_short_one_could_not_be_se
     rich = quoted("66000")
     rich.order(legs=(Leg(PUT, "sell"), Leg(LOWER, "buy")))
     assert isinstance(rich.send(LOWER, "sell", effect="close"), Accepted)
+
+
+def test_what_another_order_may_buy_covers_nothing_yet():
+    world = quoted("200000")
+    world.order(legs=(Leg("SPY", "buy", 100), Leg(CALL, "sell")), limit="600.00")  # works
+    assert "a short call needs" in reason(world.send(HIGHER, "sell", limit="9.00"))
+    assert "shares are not sold short" in reason(world.send(legs=(Leg("SPY", "sell", 100), Leg(HIGHER, "buy")), limit="-646.00"))
+
+
+def test_a_call_that_may_be_bought_back_still_needs_its_shares():
+    world = quoted("200000")
+    world.order("SPY", qty=100)
+    world.order(CALL, "sell")
+    world.order(CALL, "buy", limit="1.00", effect="close")
+    assert "a short call needs" in reason(world.send("SPY", "sell", qty=100, effect="close"))
+
+
+def test_a_put_that_may_be_bought_back_still_needs_its_cash():
+    world = quoted("65700")
+    world.order(PUT, "sell")
+    world.order(PUT, "buy", limit="1.00", effect="close")
+    assert "to secure" in reason(world.send(LOWER, "sell", limit="3.00"))
+
+
+def test_a_spread_that_works_leaves_shares_free_and_keeps_its_width():
+    world = quoted("70000")
+    world.order("SPY", qty=100)
+    world.order(legs=(Leg(CALL, "sell"), Leg(HIGHER, "buy")), limit="-4.90")
+    assert isinstance(world.send("SPY", "sell", qty=100, limit="700.00", effect="close"), Accepted)
+    assert "500.00 USD secures positions and orders" in reason(world.send(PUT, "sell", limit="5.00"))

@@ -58,7 +58,6 @@ class PaperMarket:
         self._quotes: dict[str, Quote] = {}  # symbol -> newest
         self._touches: dict[str, Touch | None] = {}  # symbol -> the newest quote in dollars, once somebody asked
         self._taken: dict[tuple[str, Side], Decimal] = {}  # of the newest quote's displayed size, by our own fills
-        self._end_ns = int(calendar.sessions["close"][-1])
         self._session = (0, 0)  # opens, closes of the running or next regular session [ns UTC]
         self._trades: dict[str, Trade] = {}  # symbol -> newest print that counts
 
@@ -118,14 +117,12 @@ class PaperMarket:
             rows = self._calendar.sessions
             i = int(np.searchsorted(rows["close"], ts_ns, side="right"))
             if i == len(rows):
-                raise CalendarError(f"time: received {ts_ns}; allowed: before the end of the last session known, {self._end_ns}")
+                raise CalendarError(f"time: received {ts_ns}; allowed: before the end of the last session known, {int(rows['close'][-1])}")
             self._session = (int(rows["open"][i]), int(rows["close"][i]))
         return self._session
 
     def is_open(self, ts_ns: int) -> bool:
-        """Return whether regular hours run; not so for a stamp that the calendar does not reach."""
-        if ts_ns >= self._end_ns:
-            return False
+        """Return whether regular hours run."""
         opens, closes = self.session(ts_ns)
         return opens <= ts_ns < closes
 

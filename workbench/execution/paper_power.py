@@ -60,24 +60,29 @@ def refusal(
     intent: OrderIntent, cost_usd: Decimal, held: Positions, cash_usd: Decimal, working: Iterable[PaperOrder], of: UnderlyingOf
 ) -> str | None:
     """Return why an order may not be taken, or None. `cost_usd`: what it costs at most; `of`: a contract's underlying."""
-    orders = [(order.intent, order.open_qty, order.cost_usd * order.open_qty / order.intent.qty) for order in working]
+    orders = list(working)
     too_much = _closes_too_much(intent, held, orders)
     if too_much is not None:
         return too_much
-    before = _need_with(held, orders, of)
-    after = _need_with(held, [*orders, (intent, intent.qty, cost_usd)], of)
-    for symbol, qty in after.bare.items():
+    sold, reserved_usd = _if_they_sell(held, orders, of)
+    before = need_of(sold, of)
+    after = need_of(_moved(sold, _changes(intent, intent.qty)), of)
+    alone = need_of(_moved({}, _changes(intent, intent.qty)), of)
+    is_whole = len(intent.legs) > 1 and not alone.bare  # it brings all its cover along
+    for symbol, qty in () if is_whole else after.bare.items():
         if qty > before.bare.get(symbol, Decimal(0)):
             return _bare(symbol, qty, held, of)
-    more, kept = after.usd - before.usd, sum((cost for *_, cost in orders), Decimal(0))
+    more = min(alone.usd, after.usd - before.usd) if is_whole else after.usd - before.usd
     if more <= 0 and all(leg.effect == "close" for leg in intent.legs):
         return None  # nobody is kept from getting out, whatever the cash says
-    free = cash_usd - before.usd - kept
-    if cost_usd + more <= max(free, Decimal(0)) or cost_usd + more <= 0:
+    secured = before.usd + reserved_usd
+    kept = sum((order.cost_usd * order.open_qty / order.intent.qty for order in orders), Decimal(0))
+    free = cash_usd - secured - kept
+    if cost_usd + more <= max(free, Decimal(0)):
         return None
     return (
         f"buying power: {_usd(cost_usd + more)} needed ({_usd(cost_usd)} to pay, {_usd(more)} to secure), {_usd(free)} free "
-        f"(cash {_usd(cash_usd)}, {_usd(before.usd)} secures positions and orders, {_usd(kept)} kept for working orders)"
+        f"(cash {_usd(cash_usd)}, {_usd(secured)} secures positions and orders, {_usd(kept)} kept for working orders)"
     )
 
 
@@ -92,24 +97,38 @@ def _covers(short: OptionContract, longs: Mapping[str, OptionContract]) -> list[
     return sorted(fit, key=lambda pair: (pair[1], pair[0]))
 
 
-def _need_with(held: Positions, orders: list[tuple[OrderIntent, Decimal, Decimal]], of: UnderlyingOf) -> Need:
-    """Return the need if the orders were filled. A single buy covers nothing yet, unless it buys back what is short."""
-    after = dict(held)
-    for intent, units, _ in sorted(orders, key=lambda order: len(order[0].legs)):
-        for leg in intent.legs:
-            have = after.get(leg.symbol, Decimal(0))
-            change = leg.sign * leg.ratio * units
-            if len(intent.legs) == 1 and change > 0:
-                change = min(change, max(-have, Decimal(0)))
-            after[leg.symbol] = have + change
-    return need_of(after, of)
+def _if_they_sell(held: Positions, orders: Iterable[PaperOrder], of: UnderlyingOf) -> tuple[dict[str, Decimal], Decimal]:
+    """Return positions if all that works were to sell and nothing to buy, and the security that whole structures among it need.
+
+    Legs fill together, so a structure that brings its own cover takes none from others, and gives none before it is filled.
+    """
+    sold, reserved_usd = dict(held), Decimal(0)
+    for order in orders:
+        changes = _changes(order.intent, order.open_qty)
+        alone = need_of(_moved({}, changes), of)
+        if order.is_single or alone.bare:
+            sold = _moved(sold, {symbol: change for symbol, change in changes.items() if change < 0})
+        else:
+            reserved_usd += alone.usd
+    return sold, reserved_usd
 
 
-def _closes_too_much(intent: OrderIntent, held: Positions, orders: list[tuple[OrderIntent, Decimal, Decimal]]) -> str | None:
+def _changes(intent: OrderIntent, units: Decimal) -> dict[str, Decimal]:
+    """Return symbol -> signed change of position. A single buy counts only where it closes: what it opens covers nothing yet."""
+    legs = [leg for leg in intent.legs if len(intent.legs) > 1 or leg.side == "sell" or leg.effect == "close"]
+    return {leg.symbol: leg.sign * leg.ratio * units for leg in legs}
+
+
+def _moved(positions: Positions, changes: Positions) -> dict[str, Decimal]:
+    return dict(positions) | {symbol: positions.get(symbol, Decimal(0)) + change for symbol, change in changes.items()}
+
+
+def _closes_too_much(intent: OrderIntent, held: Positions, orders: Iterable[PaperOrder]) -> str | None:
+    """Return why what an order says it closes is not there to be closed, or None."""
     for leg in (leg for leg in intent.legs if leg.effect == "close"):
         has = max(-leg.sign * held.get(leg.symbol, Decimal(0)), Decimal(0))  # of what this leg would close
-        same = [(other, units) for other, units, _ in orders for one in other.legs if (one.symbol, one.side) == (leg.symbol, leg.side)]
-        busy = sum((next(one.ratio for one in other.legs if one.symbol == leg.symbol) * units for other, units in same), Decimal(0))
+        same = [(one, order) for order in orders for one in order.intent.legs if (one.symbol, one.side) == (leg.symbol, leg.side)]
+        busy = sum((one.ratio * order.open_qty for one, order in same), Decimal(0))
         wanted = leg.ratio * intent.qty
         if wanted > has - busy:
             how = "long" if leg.side == "sell" else "short"
