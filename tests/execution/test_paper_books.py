@@ -198,6 +198,20 @@ def test_an_account_made_again_goes_on_where_it_was():
     assert len({fill.fill_id for fill in again.find(report.client_order_id).fills}) == 2
 
 
+def test_an_order_that_took_another_s_place_keeps_it_over_a_restart():
+    day = Day(1)
+    day.do(("send", CONTRACTS[3], "buy", "open", 1, 100, None, 1))
+    day.do(("go", 200))
+    day.do_replace(0, 1, 210)
+    for _ in range(2):  # before it arrived, and after
+        again = day.restarted()
+        day.world.clock.ns += NS_PER_S
+        again.tick()
+        assert [report.client_order_id for report in again.working()] == [day.accepted[1].client_order_id]
+        day.do(("go", 0))
+        day.world.clock.ns += NS_PER_S
+
+
 def test_an_order_whose_day_is_over_does_not_wake_up_on_another():
     day = Day(1)
     day.do(("send", CONTRACTS[3], "buy", "open", 1, 100, None, 0))

@@ -236,13 +236,12 @@ class PaperBroker:
 
     def _cannot_replace(self, order: PaperOrder) -> str | None:
         """Return why an order that has arrived can't take the other's place any more, or None."""
+        if order.replaced_open_qty is None:  # it wants nobody's place, or has it since before a restart
+            return None
         reason = admission.replacement_refusal(order.intent, self._orders)
-        if reason is None and order.replaced_open_qty is not None:
-            open_qty = self._orders[order.intent.replaces].open_qty
-            if open_qty != order.replaced_open_qty:
-                reason = (
-                    f"the order to be replaced filled on the way: {open_qty} of it are open, not {order.replaced_open_qty}; it works on"
-                )
+        open_qty = self._orders[order.intent.replaces].open_qty
+        if reason is None and open_qty != order.replaced_open_qty:
+            return f"the order to be replaced filled on the way: {open_qty} of it are open, not {order.replaced_open_qty}; it works on"
         return reason
 
     def _of(self, symbol: str) -> list[PaperOrder]:
