@@ -94,6 +94,16 @@ def test_parts_of_a_share_fill(world):
     assert world.books.cash_usd == D("99674.995")
 
 
+def test_a_part_of_a_share_fills_when_just_that_much_is_there():
+    world = World(dataclasses.replace(PLAIN, display_share=D("0.5")))
+    world.quote("SPY", "649.99", "650.01", 1, 1)
+    world.order("SPY", qty="0.5")
+    assert world.fills() == [(D("0.5"), D("650.01"))]
+    world.quote("SPY", "649.99", "650.01", 1, 1)
+    world.order("SPY", qty="0.6")
+    assert world.fills() == []
+
+
 @pytest.mark.parametrize(("bid", "ask"), [(None, "2.00"), ("1.90", None)], ids=["no bid", "no ask"])
 def test_a_quote_with_one_side_fills_nothing(world, bid, ask):
     world.quote(CALL, "1.90", "2.00")
@@ -238,6 +248,16 @@ def test_a_resting_limit_waits_behind_what_was_displayed_before_it(world):
     world.trade(CALL, "1.90", 4)  # 2 for them, 2 for us
     world.trade(CALL, "1.90", 9)
     assert world.fills() == [(2, D("1.90")), (1, D("1.90"))]
+
+
+def test_only_the_rules_share_of_the_queue_is_before_us():
+    world = World(dataclasses.replace(PLAIN, queue_share=D("0.5")))
+    world.quote(CALL, "1.90", "2.00", bid_size=8)
+    world.order(CALL, limit="1.90")
+    world.trade(CALL, "1.90", 4)
+    assert world.fills() == []
+    world.trade(CALL, "1.90", 1)
+    assert world.fills() == [(1, D("1.90"))]
 
 
 def test_a_bigger_quote_later_does_not_go_before_those_who_wait(world):
