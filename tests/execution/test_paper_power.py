@@ -209,4 +209,39 @@ def test_a_spread_that_works_leaves_shares_free_and_keeps_its_width():
     world.order("SPY", qty=100)
     world.order(legs=(Leg(CALL, "sell"), Leg(HIGHER, "buy")), limit="-4.90")
     assert isinstance(world.send("SPY", "sell", qty=100, limit="700.00", effect="close"), Accepted)
-    assert "500.00 USD secures positions and orders" in reason(world.send(PUT, "sell", limit="5.00"))
+    assert ", 500.00 USD secures positions and orders" in reason(world.send(PUT, "sell", limit="5.00"))
+
+
+def test_a_structure_may_be_paid_from_the_cash_that_it_frees():
+    world = quoted("65000")
+    third = "O:SPY261218P00640000"
+    world.quote(third, "1.00", "1.10", 100, 100)
+    world.order(PUT, "sell")  # 500 come in
+    world.order(CALL, limit="4.90")  # 10 are left
+    assert "200.00 USD needed" in reason(world.send(CALL, limit="2.00"))
+    legs = (Leg(LOWER, "buy", 2), Leg(third, "sell"))
+    assert isinstance(world.send(legs=legs, limit="5.20"), Accepted)  # one of the two covers the put but for 500
+
+
+def test_a_covered_call_is_bought_back_whatever_the_cash_says():
+    world = quoted("65100")
+    world.quote("SPY", "649.99", "650.00", 5000, 5000)
+    world.order("SPY", qty=100, limit="650.00")
+    world.order(CALL, "sell")
+    world.quote(CALL, "9.00", "9.10", 10, 10)
+    assert "910.00 USD needed" in reason(world.send(CALL, limit="9.10"))
+    assert isinstance(world.send(CALL, limit="9.10", effect="close"), Accepted)
+
+
+def test_a_long_put_that_may_be_sold_asks_for_no_security():
+    world = quoted("1000")
+    world.order(PUT)
+    world.order(PUT, "sell", limit="9.00", effect="close")
+    assert isinstance(world.send(HIGHER, limit="3.00"), Accepted)
+
+
+def test_shares_that_a_structure_may_sell_are_not_sold_again():
+    world = quoted("200000")
+    world.order("SPY", qty=100)
+    world.order(legs=(Leg("SPY", "sell", 100), Leg(CALL, "buy")), limit="-646.00")
+    assert "shares are not sold short" in reason(world.send("SPY", "sell", qty=1))

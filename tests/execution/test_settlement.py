@@ -89,6 +89,24 @@ def test_both_halves_of_a_spread_end_at_the_same_instant(world):
     assert world.books.cash_usd == 200_000 + 190 - 500  # the whole width is lost
 
 
+def test_shares_that_an_assignment_left_short_stop_no_other_order(world):
+    far = "O:SPY261218C00650000"
+    for symbol in (CALL, far):
+        world.quote(symbol, "5.00", "5.10")
+    world.order(legs=(Leg(CALL, "sell"), Leg(far, "buy")))
+    world.trade("SPY", "655.00", 100)
+    world.at(BELL)
+    assert world.broker.positions() == {"SPY": -100, far: 1}
+    world.at(ny_ns(date(2026, 11, 23), 10))
+    world.quote("SPY", "655.00", "655.10", 500, 500)
+    world.quote(far, "9.00", "9.10")
+    world.order(far)
+    assert world.fills() == [(1, D("9.10"))]
+    assert "shares are not sold short" in world.send("SPY", "sell").reason
+    world.order("SPY", qty=100, effect="close")
+    assert world.broker.positions() == {far: 2}
+
+
 def test_a_price_that_is_not_known_is_not_guessed(world):
     world.quote(CALL, "5.00", "5.10")
     world.order(CALL)

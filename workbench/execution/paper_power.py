@@ -68,7 +68,7 @@ def refusal(
     before = need_of(sold, of)
     after = need_of(_moved(sold, _changes(intent, intent.qty)), of)
     alone = need_of(_moved({}, _changes(intent, intent.qty)), of)
-    is_whole = len(intent.legs) > 1 and not alone.bare  # it brings all its cover along
+    is_whole = not alone.bare  # it brings all its cover along
     for symbol, qty in () if is_whole else after.bare.items():
         if qty > before.bare.get(symbol, Decimal(0)):
             return _bare(symbol, qty, held, of)
