@@ -33,6 +33,7 @@ def need(**positions):
         ({"call": -1}, 0, {CALL: 1}),
         ({"call": -2, "spy": 199}, 0, {CALL: 1}),
         ({"call": -2, "spy": 200}, 0, {}),
+        ({"call": -1, "higher": -1, "spy": 100}, 0, {HIGHER: 1}),  # the same shares cover once
         ({"call": -1, "higher": 1}, 500, {}),
         ({"call": 1, "higher": -1}, 0, {}),
         ({"call": -1, "far": 1}, 0, {}),  # a calendar spread
@@ -93,6 +94,21 @@ def test_working_orders_keep_their_money_until_they_are_over():
     world.broker.cancel(first)
     world.go()
     assert isinstance(world.send(HIGHER, qty=2, limit="3.00"), Accepted)
+
+
+def test_what_is_filled_of_an_order_is_not_kept_again():
+    world = quoted("3000")
+    world.quote(CALL, "1.90", "2.00", 10, 4)
+    world.order(CALL, qty=10, limit="2.00")  # 4 are filled for 800
+    assert "1,000.00 USD free (cash 2,200.00 USD, 0.00 USD secures positions and orders, 1,200.00 USD kept" in reason(
+        world.send(HIGHER, qty=9, limit="3.00")
+    )
+
+
+def test_price_and_security_are_needed_together():
+    legs = (Leg(CALL, "buy"), Leg(LOWER, "sell"))
+    assert isinstance(quoted("64710").send(legs=legs, limit="2.10"), Accepted)
+    assert "64,710.00 USD needed (210.00 USD to pay, 64,500.00 USD to secure)" in reason(quoted("64709").send(legs=legs, limit="2.10"))
 
 
 def test_a_replacement_needs_the_difference_only():
