@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from datetime import date
@@ -855,3 +856,16 @@ def test_a_replay_clock_is_not_driven_by_the_hub():
     hub.on_time(TEN + 10 * MIN)
     hub.pump()
     assert len(hub.series("SPY", "1m")) == 1
+
+
+def test_a_hub_that_was_stopped_is_reading_nothing():
+    """Charts wait while the hub reads history: at the end of the program they waited for ever."""
+    hub, _, _ = live()
+    want = functools.partial(hub._writer.backfiller.want, "SPY", TEN - 5 * MIN, TEN, epoch=hub.epoch)
+    want()
+    assert hub.health("SPY").backfilling == 1
+    hub.start()
+    hub.stop()
+    want()
+    assert hub._writer.backfiller.due("SPY") == 1  # kept for the next start
+    assert hub.health("SPY").backfilling == 0

@@ -1,7 +1,6 @@
 """The chart without a browser: what its sources hold always equals what the hub has."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
@@ -9,10 +8,8 @@ import pytest
 from bokeh.models import ColumnDataSource
 from fake_hub import random_bars
 
-from tests.stubs import TEN, live
-from workbench.errors import HistoryError
 from workbench.types import TIMEFRAMES
-from workbench.views.chart import FIRST_BARS, MAX_UNSEEN, CandleChart, _read_older
+from workbench.views.chart import FIRST_BARS, MAX_UNSEEN, CandleChart
 from workbench.views.labels import decimals_of, label_of, short_label
 from workbench.views.models import ChartModel, LookModel
 
@@ -359,6 +356,18 @@ def test_a_page_that_lost_frames_gets_them_again_though_it_shows_the_right_chart
     assert chart._live.data["n"][0] == chart._frame
 
 
+def test_a_page_whose_parts_tell_different_things_of_one_bar_gets_all_again(chart):
+    """A change of the last closed bar that is overtaken on the way would stay wrong on the chart until the next one."""
+    before = chart.generation
+    chart._handle_msg(here(chart, agrees=False))
+    assert chart.generation == before  # one part may have been under way
+    chart._handle_msg(here(chart, agrees=True))
+    chart._handle_msg(here(chart, agrees=False))
+    assert chart.generation == before
+    chart._handle_msg(here(chart, agrees=False))
+    assert (chart.generation, chart.meta["generation"]) == (before + 1, before + 1)
+
+
 def test_a_page_that_is_merely_slow_is_not_sent_the_same_time_and_again(chart):
     """Each answer makes a slow page slower: the next is given after twice as many words."""
     late, answers, seen = {"type": "here", "generation": -1, "state": "loading", "n": 0}, [], chart.generation
@@ -394,17 +403,3 @@ def test_a_chart_that_stood_empty_for_long_shows_the_bars_that_come_at_last(char
     chart.tick()
     assert chart.meta["state"] == "ready"
     assert_equals_hub(chart, hub, "SPY", "5m")
-
-
-def test_a_chart_that_waits_for_history_lets_go_when_the_hub_stops():
-    hub, source, _ = live()
-    source.fail = [HistoryError("away")] * 50  # tried again and again
-    hub.start()
-    hub.watch("SPY")
-    with ThreadPoolExecutor(1) as pool:
-        older = pool.submit(_read_older, hub, "SPY", "5m", TEN, 1, lambda: True)
-        assert hub.health("SPY").backfilling
-        assert not wait([older], 0.5).done
-        hub.stop()
-        assert hub.health("SPY").backfilling == 0
-        assert str(older.exception(10)) == "away"  # asked once more, and told

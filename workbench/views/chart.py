@@ -417,7 +417,8 @@ class CandleChart(JSComponent):
         if kind == "ack":
             self._seen = max(self._seen, int(message["n"]))
         elif kind == "here":
-            self._compare((message.get("generation"), message.get("state")), int(message.get("n") or 0))
+            shown = message.get("generation"), message.get("state")
+            self._compare(shown, int(message.get("n") or 0), agrees=message.get("agrees") is not False)
         elif kind == "window" and message.get("generation") == self.generation:
             self._on_window(float(message["start"]), float(message["end"]), int(message["k"]))
         elif kind == "levels":
@@ -425,16 +426,17 @@ class CandleChart(JSComponent):
             if self.on_levels is not None:
                 self.on_levels(self.levels)
 
-    def _compare(self, shown: tuple[Any, Any], held: int) -> None:
+    def _compare(self, shown: tuple[Any, Any], held: int, *, agrees: bool) -> None:
         """Send everything again when the page says time and again that it holds something else: what is sent while it connects can be lost.
 
-        It holds something else when it speaks of another generation, or when frames that it was sent never came: then it would never
-        acknowledge them either, and nothing more would be sent. A slow page needs longer to take an answer in than to ask again.
+        It holds something else when it speaks of another generation, when its parts tell different things of the same bar (`agrees`), or
+        when frames that it was sent never came: then it would never acknowledge them either, and nothing more would be sent. A slow page
+        needs longer to take an answer in than to ask again.
         """
         sent = int(self._live.data["n"][0]) if len(self._live.data["n"]) else 0
         word, self._word = self._word, (held, sent)
         is_short = held < sent and word == self._word
-        if shown == (self.meta["generation"], self.meta["state"]) and not is_short:
+        if shown == (self.meta["generation"], self.meta["state"]) and agrees and not is_short:
             if not self._n_strange:
                 self._patience = MAX_STRANGE
             self._n_strange = 0

@@ -190,7 +190,15 @@ class Chart {
     this.calling = 0
     this.attach()          // laid out late: the event for it may have come before the figures' views were there
     const {generation, state} = this.model.meta
-    this.say({type: "here", generation, state, n: this.forming?.data.n?.[0] ?? 0})
+    this.say({type: "here", generation, state, n: this.forming?.data.n?.[0] ?? 0, agrees: this.agrees()})
+  }
+
+  // Whether both parts tell the same last closed bar, and no place before it is left out: a change can be lost or overtaken on the way.
+  agrees() {
+    const h = this.history?.data, d = this.forming?.data, last = (h?.x?.length ?? 0) - 1
+    if (last < 0 || !d?.x?.length) return true
+    for (let i = Math.max(1, last - 64); i <= last; i++) if (h.x[i] - h.x[i - 1] !== (h.k[i] + h.k[i - 1]) / 2) return false
+    return h.k[last] !== 1 || h.x[last] !== d.x[0] || ["ts", "o", "h", "l", "c", "v"].every((name) => Object.is(h[name][last], d[name][0]))
   }
 
   remove() {
