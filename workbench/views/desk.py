@@ -29,7 +29,6 @@ from workbench.views.models import ChartModel, LookModel, Selection, WatchlistMo
 from workbench.views.notes import unfit_timeframes
 from workbench.views.shelf import Shelf
 from workbench.views.studies import parse_study
-from workbench.views.turns import every
 from workbench.views.watchlist import Watchlist
 
 log = logging.getLogger(__name__)
@@ -135,7 +134,7 @@ class Desk:
 
     def start(self) -> None:
         """Begin to tick in the present session, until it ends."""
-        self._callback = every(FRAME_MS, self.tick)
+        self._callback = pn.state.add_periodic_callback(self.tick, period=FRAME_MS)
         pn.state.on_session_destroyed(lambda _: self.stop())
 
     def stop(self) -> None:

@@ -28,7 +28,6 @@ from workbench.views.exposure_model import CHOICES, ExposureModel, underlying_of
 from workbench.views.exposure_reading import Ask, ExposureReading, Histories
 from workbench.views.models import Selection
 from workbench.views.shelf import Shelf
-from workbench.views.turns import every
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +212,7 @@ class ExposurePage:
 
     def start(self) -> None:
         """Begin to tick in the present session, until it ends."""
-        self._callback = every(TICK_MS, self._tick)
+        self._callback = pn.state.add_periodic_callback(self._tick, period=TICK_MS)
         pn.state.on_session_destroyed(lambda _: self.stop())
 
     def _tick(self) -> None:

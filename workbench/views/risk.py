@@ -30,7 +30,6 @@ from workbench.views.risk_graph_of import BASES, Held, Scenario
 from workbench.views.risk_reading import Ask, RiskReading, from_plain, plain
 from workbench.views.risk_tiles import TileAsk, structure_of_tile
 from workbench.views.shelf import Shelf
-from workbench.views.turns import every
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ class RiskPage:
 
     def start(self) -> None:
         """Begin to tick in the present session, until it ends."""
-        self._callback = every(TICK_MS, self.tick)
+        self._callback = pn.state.add_periodic_callback(self.tick, period=TICK_MS)
         pn.state.on_session_destroyed(lambda _: self.stop())
 
     def resume(self) -> None:
